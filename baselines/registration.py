@@ -1,0 +1,77 @@
+"""Registers the baselines and the controls."""
+
+from __future__ import annotations
+
+from benchmark.hookspecs import Register, hookimpl
+
+OPTIONS = "baselines.options"
+CONTROL = "control, dermcir PROTOCOL.md"
+
+
+@hookimpl
+def register_composers(register: Register) -> None:
+    """Register them as strings, so that listing imports no torch."""
+    register(
+        "tirg",
+        "baselines.tirg:TIRG",
+        options=f"{OPTIONS}:TIRGOptions",
+        summary="gated residual composition of projected image and text",
+        citation="Vo et al., CVPR 2019",
+    )
+    register(
+        "clip4cir",
+        "baselines.clip4cir:CLIP4Cir",
+        options=f"{OPTIONS}:CLIP4CirOptions",
+        summary="the combiner of CLIP4Cir on projected features",
+        citation="Baldrati et al., CVPR Workshops 2022",
+    )
+    register(
+        "late-fusion",
+        "baselines.late_fusion:LateFusion",
+        options=f"{OPTIONS}:LateFusionOptions",
+        summary="sum of the normalised projections of image and text",
+        citation=CONTROL,
+    )
+    register(
+        "image-only",
+        "baselines.unimodal:ImageOnly",
+        options=f"{OPTIONS}:ImageOnlyOptions",
+        summary="trained projection of the image; the text is ignored",
+        citation=CONTROL,
+    )
+    register(
+        "text-only",
+        "baselines.unimodal:TextOnly",
+        options=f"{OPTIONS}:TextOnlyOptions",
+        summary="trained projection of the text; the reference image is ignored",
+        citation=CONTROL,
+    )
+
+
+@hookimpl
+def register_methods(register: Register) -> None:
+    """Register what is more than a composer and a scorer."""
+    register(
+        "posterior",
+        "baselines.posterior:Posterior",
+        options=f"{OPTIONS}:PosteriorOptions",
+        summary="classify, then retrieve: the estimated probability of being in one group",
+        citation="Robertson, Journal of Documentation, 1977 (probability ranking principle)",
+    )
+    register(
+        "random",
+        "baselines.random_ranking:RandomRanking",
+        summary="a random ranking: chance, measured",
+        citation=CONTROL,
+    )
+
+
+@hookimpl
+def register_scorers(register: Register) -> None:
+    """Register the plain score."""
+    register(
+        "cosine",
+        "baselines.cosine:CosineScorer",
+        summary="cosine of the global vectors",
+        citation="Salton & McGill, Introduction to Modern Information Retrieval, 1983",
+    )

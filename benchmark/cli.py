@@ -1,0 +1,213 @@
+"""The command line: ``python -m benchmark run | report | list | data | measure``. Imports torch only inside commands."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmark import __version__
+from benchmark.config import RunConfig, build_config
+from benchmark.errors import PluginError, UserError
+from benchmark.registry import KINDS, Component, Registry, load_registry
+
+app = typer.Typer(
+    name="benchmark",
+    help="dermcir: an honest, extensible benchmark of composed (image + text) skin-lesion case retrieval.",
+    epilog="Example: python -m benchmark run --dataset synthetic --methods proposed,tirg,clip4cir",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+data_app = typer.Typer(help="Look after a dataset.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+out, err = Console(), Console(stderr=True)
+
+Plugins = Annotated[list[str] | None, typer.Option("--plugin", help="A plugin: path/to/file.py or pkg.module. Repeatable.")]
+Traceback = Annotated[bool, typer.Option("--traceback", help="Show the full traceback of a plugin's error.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+Root = Annotated[Path | None, typer.Option(help="Your copy of the dataset; derm7pt also reads DERM7PT_ROOT.")]
+Cache = Annotated[Path | None, typer.Option(help="Folder for drawn images and features [default: DERMCIR_CACHE, else the user's cache].")]
+Runs = Annotated[Path | None, typer.Option(help="Folder of the runs [default: runs].")]
+
+
+@app.command(epilog="Example: python -m benchmark run --methods proposed,tirg --seeds 0-4 --set tirg.width=256")
+def run(
+    methods: Annotated[str | None, typer.Option(help="Comma-separated methods or composers; see `list`.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Dataset [default: derm7pt where its root is set, else synthetic].")] = None,
+    root: Root = None,
+    encoder: Annotated[str | None, typer.Option(help="Encoder [default: packaged].")] = None,
+    task: Annotated[str | None, typer.Option(help="Task [default: case-search].")] = None,
+    evaluate: Annotated[str | None, typer.Option(help="test, or cv: 5-fold cross-validation over train + valid.")] = None,
+    gallery: Annotated[str | None, typer.Option(help="split (the other test cases), or archive (train + valid).")] = None,
+    view: Annotated[str | None, typer.Option(help="View of query and gallery, e.g. clinical.")] = None,
+    text_style: Annotated[str | None, typer.Option(help="canonical, paraphrase, terse or partial:K.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds, e.g. 0-4 or 0,2 [default: 0-2].")] = None,
+    reference: Annotated[str | None, typer.Option(help="Method that the others are tested against [default: the first].")] = None,
+    controls: Annotated[bool | None, typer.Option(help="Run the control rows too.")] = None,
+    options: Annotated[list[str] | None, typer.Option("--set", help="COMPONENT.OPTION=VALUE or training.OPTION=VALUE.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with any of these settings.")] = None,
+    plugin: Plugins = None,
+    jobs: Annotated[int | None, typer.Option(help="Units that run at once [default: cores / threads].")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads a unit; part of the record [default: 1].")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps.")] = None,
+    runs: Runs = None,
+    cache: Cache = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and why; run nothing.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")] = False,
+    json: AsJson = False,
+    traceback: Traceback = False,
+) -> None:
+    """Train and evaluate methods uniformly; print and write the leaderboard. Only what is missing runs."""
+    from benchmark.commands import run_command
+
+    flags: dict[str, Any] = {
+        "methods": methods,
+        "dataset": dataset,
+        "root": root,
+        "encoder": encoder,
+        "task": task,
+        "evaluate": evaluate,
+        "gallery": gallery,
+        "view": view,
+        "text_style": text_style,
+        "seeds": seeds,
+        "reference": reference,
+        "controls": controls,
+        "jobs": jobs,
+        "threads": threads,
+        "device": device,
+        "runs": runs,
+        "cache": cache,
+    }
+    parsed = build_config(flags, config, tuple(options or ()))
+    if plugin:
+        parsed = parsed.model_copy(update={"plugins": (*parsed.plugins, *plugin)})
+    registry = _registry(parsed.plugins, traceback)
+    status = run_command(parsed, registry, dry_run=dry_run, quiet=quiet, as_json=json, show_traces=traceback)
+    raise typer.Exit(status)
+
+
+@app.command(epilog="Example: python -m benchmark report --runs runs")
+def report(
+    runs: Runs = None,
+    publish: Annotated[bool, typer.Option("--publish", help="Write results/ and the README's tables.")] = False,
+    results: Annotated[Path, typer.Option(help="Folder that --publish writes.")] = Path("results"),
+    readme: Annotated[Path, typer.Option(help="README whose tables --publish fills.")] = Path("README.md"),
+    trec: Annotated[bool, typer.Option("--trec", help="Also write TREC run and qrels files.")] = False,
+    reference: Annotated[str | None, typer.Option(help="Method that the others are tested against.")] = None,
+    json: AsJson = False,
+    plugin: Plugins = None,
+) -> None:
+    """Write the tables and figures of all stored runs; computes nothing anew."""
+    from benchmark.commands import report_command
+
+    registry = load_registry(tuple(plugin or ()))
+    folder = runs or RunConfig.model_fields["runs"].default
+    report_command(folder, registry, publish, results, readme, trec, reference, json)
+
+
+@app.command("list", epilog="Example: python -m benchmark list --json")
+def list_components(plugin: Plugins = None, json: AsJson = False) -> None:
+    """Show every component with owner, summary and citation, and every plugin that did not load."""
+    registry = load_registry(tuple(plugin or ()))
+    if json:
+        print(jsonlib.dumps(_listing(registry), indent=1))
+        return
+    for kind in KINDS:
+        out.print(_component_table(kind, list(registry.components[kind].values())))
+    out.print("A composer runs as a method of the same name, with its own scorer.", style="dim")
+    for loaded in registry.plugins:
+        if loaded.error:
+            out.print(f"Plugin {loaded.name} ({loaded.source}) did not load: {loaded.error}", style="red", markup=False)
+
+
+@data_app.command("verify", epilog="Example: python -m benchmark data verify derm7pt --root /data/derm7pt/release_v0")
+def data_verify(
+    dataset: Annotated[str, typer.Argument(help="Name of the dataset.")],
+    root: Root = None,
+    cache: Cache = None,
+    options: Annotated[list[str] | None, typer.Option("--set", help="DATASET.OPTION=VALUE.")] = None,
+    plugin: Plugins = None,
+    json: AsJson = False,
+) -> None:
+    """Check a dataset thoroughly: every file, row, label and image."""
+    from benchmark.commands import verify_command
+
+    flags = {"dataset": dataset, "root": root, "cache": cache}
+    config = build_config(flags, None, tuple(options or ()))
+    raise typer.Exit(verify_command(config, load_registry(tuple(plugin or ())), json))
+
+
+@app.command(epilog="Example: python -m benchmark measure --dataset synthetic")
+def measure(
+    dataset: Annotated[str | None, typer.Option(help="Dataset whose images are encoded.")] = None,
+    root: Root = None,
+    cache: Cache = None,
+    images: Annotated[int, typer.Option(help="How many images.", min=16)] = 256,
+) -> None:
+    """Measure this machine: start-up time, and feature extraction against a plain timm loop."""
+    from benchmark.commands import measure_command
+
+    measure_command(build_config({"dataset": dataset, "root": root, "cache": cache}, None), load_registry(), images)
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit()
+
+
+def _registry(plugins: tuple[str, ...], show_traces: bool) -> Registry:
+    registry = load_registry(plugins)
+    for loaded in registry.plugins:
+        if loaded.error:
+            complain(f"Plugin {loaded.name} ({loaded.source}) did not load: {loaded.error}", "yellow")
+            if show_traces:
+                err.print(loaded.trace or "", markup=False, highlight=False)
+    return registry
+
+
+def _component_table(kind: str, components: list[Component]) -> Table:
+    table = Table(title=kind, title_justify="left", title_style="bold", expand=True)
+    for column, ratio in (("name", 2), ("summary", 5), ("citation", 4), ("owner", 3)):
+        table.add_column(column, ratio=ratio)
+    for component in components:
+        table.add_row(component.name, component.summary, component.citation, component.owner)
+    return table
+
+
+def _listing(registry: Registry) -> dict[str, Any]:
+    fields = ("name", "owner", "summary", "citation")
+    listing: dict[str, Any] = {
+        kind: [{field: getattr(component, field) for field in fields} for component in registry.components[kind].values()]
+        for kind in KINDS
+    }
+    listing["plugins"] = [{"name": p.name, "source": p.source, "error": p.error} for p in registry.plugins]
+    return listing
+
+
+def main() -> None:
+    """Run the command line. Exit 0 = done, 1 = a method failed, 2 = the user's mistake, 130 = interrupted."""
+    try:
+        app()
+    except (UserError, PluginError) as error:
+        if "--traceback" in sys.argv:
+            traceback.print_exc()
+        complain(str(error))
+        sys.exit(2)
+
+
+def complain(message: str, style: str = "red") -> None:
+    """Print a sentence on standard error, unbroken, so that paths can be copied."""
+    err.print(message, style=style, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,195 @@
+"""Pydantic models of a run and of the shared training; every flag of ``run`` is a field here. Imports no torch."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from benchmark.errors import UserError, near_misses
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    """Frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NoOptions(Strict):
+    """Options of a component that has none."""
+
+
+class Training(Strict):
+    """The unified training that every trained method gets (METHODS.md, "Unified objective")."""
+
+    epochs: int = Field(40, ge=1, description="at most this many passes over the training queries")
+    patience: int = Field(10, ge=1, description="stop after this many epochs without a better validation score")
+    batch_size: int = Field(40, ge=8, description="queries a batch, balanced over the groups")
+    learning_rate: float = Field(5e-4, gt=0, description="peak learning rate of AdamW, cosine decay")
+    weight_decay: float = Field(0.05, ge=0, description="decoupled weight decay")
+    scale: float = Field(10.0, gt=0, description="initial value of the learned logit scale")
+    parts_weight: float = Field(0.5, ge=0, description="weight of the objective on each part of a score alone")
+    criterion_weight: float = Field(0.3, ge=0, description="weight of the criterion classification; 0 trains without")
+
+
+class RunConfig(Strict):
+    """Everything that ``run`` can be told, by flags or by a TOML file with these keys."""
+
+    methods: tuple[str, ...] = ()
+    controls: bool = True
+    dataset: str | None = None
+    root: Path | None = None
+    encoder: str | None = None
+    task: str = "case-search"
+    evaluate: Literal["test", "cv"] = "test"
+    gallery: Literal["split", "archive"] = "split"
+    view: str = "dermoscopic"
+    text_style: str = "canonical"
+    seeds: tuple[int, ...] = (0, 1, 2)
+    reference: str | None = None
+    jobs: int | None = Field(None, ge=1)
+    threads: int = Field(1, ge=1)
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    runs: Path = Path("runs")
+    cache: Path | None = None
+    plugins: tuple[str, ...] = ()
+    training: Training = Training()  # type: ignore[call-arg]
+    options: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _seeds(cls, value: Any) -> Any:
+        return parse_seeds(value) if isinstance(value, str) else value
+
+    @field_validator("methods", "plugins", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("text_style")
+    @classmethod
+    def _style(cls, value: str) -> str:
+        if value not in ("canonical", "paraphrase", "terse") and not re.fullmatch(r"partial:\d+", value):
+            raise ValueError("use canonical, paraphrase, terse or partial:K (K criteria are stated, e.g. partial:3)")
+        return value
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Parse ``"0-4"`` or ``"0,2,5"`` into seeds, in order, without repeats.
+
+    Raises:
+        ValueError: the text is neither.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        if not match:
+            raise ValueError(f"{text!r} is no list of seeds; write for example 0-4 or 0,2,5")
+        first, last = int(match[1]), int(match[2] or match[1])
+        seeds.extend(range(first, last + 1))
+    if not seeds:
+        raise ValueError(f"{text!r} holds no seed; the first of a range must not exceed its last")
+    return tuple(dict.fromkeys(seeds))
+
+
+def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
+    """Turn ``("tirg.width=128", "training.epochs=5")`` into nested mappings; values are TOML, else plain text.
+
+    Raises:
+        UserError: an assignment has no name, no dot or no value.
+    """
+    tree: dict[str, Any] = {}
+    for assignment in assignments:
+        path, equals, raw = assignment.partition("=")
+        keys = path.strip().split(".")
+        if not equals or len(keys) < 2 or not all(keys):
+            raise UserError(f"--set {assignment}: write COMPONENT.OPTION=VALUE, for example --set tirg.width=128.")
+        node = tree
+        for key in keys[:-1]:
+            node = node.setdefault(key, {})
+            if not isinstance(node, dict):
+                raise UserError(f"--set {assignment}: {key} was already given a plain value.")
+        node[keys[-1]] = _toml_value(raw.strip())
+    return tree
+
+
+def _toml_value(raw: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        return raw
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a TOML file of a run.
+
+    Raises:
+        UserError: it can't be read or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"--config {path}: {error.strerror}. Give the path of a TOML file.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"--config {path}: not valid TOML: {error}.") from error
+
+
+def build_config(flags: Mapping[str, Any], path: Path | None, assignments: tuple[str, ...] = ()) -> RunConfig:
+    """Merge, in rising order of precedence, defaults, the TOML file, ``--set`` and the flags that were given.
+
+    Raises:
+        UserError: a key is unknown or a value invalid.
+    """
+    values: dict[str, Any] = dict(read_config(path)) if path else {}
+    tree = parse_assignments(assignments)
+    for name, given in tree.items():
+        target = values if name == "training" else values.setdefault("options", {})
+        if not isinstance(target, dict):
+            raise UserError(f"--config {path}: options must be a table.")
+        target[name] = _merge(target.get(name, {}), given)
+    values.update({key: value for key, value in flags.items() if value is not None})
+    return parse_model(RunConfig, values, f"--config {path}" if path else "the command line")
+
+
+def _merge(old: Any, new: Any) -> Any:
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return new
+    return {**old, **{key: _merge(old.get(key), value) for key, value in new.items()}}
+
+
+def parse_model(model: type[M], values: Mapping[str, Any], where: str) -> M:
+    """Validate ``values`` against ``model``.
+
+    Raises:
+        UserError: one sentence a problem, with the near misses of an unknown key.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise UserError("\n".join(_sentence(model, problem, where) for problem in error.errors())) from error
+
+
+def _sentence(model: type[BaseModel], problem: Any, where: str) -> str:
+    place = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        leaf = str(problem["loc"][-1])
+        owner = Training if problem["loc"][0] == "training" and len(problem["loc"]) > 1 else model
+        return f"{where}: unknown option {place!r}. {near_misses(leaf, owner.model_fields)}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {place} = {problem['input']!r}: {message}."
+
+
+def cache_folder(given: Path | None) -> Path:
+    """Return the folder for caches: ``--cache``, else ``DERMCIR_CACHE``, else the user's cache directory."""
+    if given:
+        return given.expanduser()
+    if os.environ.get("DERMCIR_CACHE"):
+        return Path(os.environ["DERMCIR_CACHE"]).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dermcir"

@@ -1,0 +1,154 @@
+"""Encoder outputs on disk, addressed by content: each image and text is encoded once a machine.
+
+Features lie in shards, one safetensors file each, in half precision. A shard's name is the hash of what went in
+(content hashes, encoder fingerprint, role); its header holds the SHA-256 of what came out, so that a truncated or
+altered file is detected and computed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageOps
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from benchmark.errors import UserError
+from benchmark.files import hash_files, write_atomic
+from benchmark.interfaces import Encoder, ImageFeatures, TextFeatures
+
+SHARD = 128
+BATCH = 16
+MAX_PIXELS = 64_000_000
+Progress = Callable[[int], None]
+
+
+class FeatureStore:
+    """Computes features through ``encoder`` or takes them from ``folder``."""
+
+    def __init__(self, folder: Path, encoder: Encoder, workers: int = 4):
+        self.folder = folder / "features"
+        self.encoder = encoder
+        self.workers = workers
+
+    def images(self, paths: Sequence[Path], progress: Progress = lambda done: None) -> ImageFeatures:
+        """Return half-precision features of the pictures at ``paths``, in that order.
+
+        Raises:
+            UserError: a picture is missing or can't be decoded.
+        """
+        contents = hash_files(paths)
+        shards = []
+        for start in range(0, len(paths), SHARD):
+            part = slice(start, start + SHARD)
+            key = shard_key("image", self.encoder.image_fingerprint, contents[part])
+            shards.append(self._shard(key, lambda part=part: self._encode_images(paths[part], progress)))  # type: ignore[misc]
+        levels = tuple(torch.cat([shard[f"level{i}"] for shard in shards]) for i in range(len(self.encoder.level_widths)))
+        return ImageFeatures(levels, self.encoder.grids, torch.cat([shard["pooled"] for shard in shards]))
+
+    def texts(self, texts: Sequence[str]) -> TextFeatures:
+        """Return half-precision features of ``texts``, in that order; equal texts are encoded once."""
+        unique = list(dict.fromkeys(texts))
+        shards = []
+        for start in range(0, len(unique), SHARD):
+            part = unique[start : start + SHARD]
+            key = shard_key("text", self.encoder.text_fingerprint, part)
+            shards.append(self._shard(key, lambda part=part: self._encode_texts(part)))  # type: ignore[misc]
+        longest = max(shard["tokens"].shape[1] for shard in shards)
+        tokens = torch.cat([_pad(shard["tokens"], longest) for shard in shards])
+        mask = torch.cat([_pad(shard["mask"], longest) for shard in shards]).bool()
+        pooled = torch.cat([shard["pooled"] for shard in shards])
+        position = {text: row for row, text in enumerate(unique)}
+        return TextFeatures(tokens, mask, pooled)[torch.tensor([position[text] for text in texts])]
+
+    def _shard(self, key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        path = self.folder / f"{key}.safetensors"
+        if path.exists():
+            try:
+                return read_shard(path)
+            except (OSError, ValueError, SafetensorError) as error:
+                warnings.warn(f"{path}: {error}; the features are computed again.", stacklevel=2)
+        tensors = {name: value.contiguous() for name, value in compute().items()}
+        write_atomic(path, save(tensors, metadata={"sha256": _digest(tensors)}))
+        return tensors
+
+    def _encode_images(self, paths: Sequence[Path], progress: Progress) -> dict[str, Tensor]:
+        batches: list[ImageFeatures] = []
+        with ThreadPoolExecutor(self.workers) as pool, torch.inference_mode():
+            inputs = pool.map(self._load, paths)
+            for start in range(0, len(paths), BATCH):
+                size = min(BATCH, len(paths) - start)
+                batches.append(self.encoder.encode_images(torch.stack([next(inputs) for _ in range(size)])))
+                progress(size)
+        tensors = {"pooled": torch.cat([batch.pooled for batch in batches])}
+        for i in range(len(self.encoder.level_widths)):
+            tensors[f"level{i}"] = torch.cat([batch.levels[i] for batch in batches])
+        return {name: value.cpu().half() for name, value in tensors.items()}
+
+    def _load(self, path: Path) -> Tensor:
+        return self.encoder.preprocess(open_image(path))
+
+    def _encode_texts(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        with torch.inference_mode():
+            features = self.encoder.encode_texts(list(texts))
+        tensors = {"tokens": features.tokens.cpu().half(), "pooled": features.pooled.cpu().half()}
+        return {**tensors, "mask": features.mask.cpu().to(torch.uint8)}
+
+
+def shard_key(role: str, fingerprint: str, contents: Sequence[str]) -> str:
+    """Return the name of the shard that holds ``contents`` in that order."""
+    return hashlib.sha256(json.dumps([role, fingerprint, list(contents)]).encode()).hexdigest()[:32]
+
+
+def read_shard(path: Path) -> dict[str, Tensor]:
+    """Read a shard through a memory map and check it against the digest in its header.
+
+    Raises:
+        ValueError, OSError, SafetensorError: the file is truncated, altered or no shard.
+    """
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+        expected = (file.metadata() or {}).get("sha256")
+    if _digest(tensors) != expected:
+        raise ValueError("the content does not match its SHA-256")
+    return tensors
+
+
+def open_image(path: Path) -> Image.Image:
+    """Decode a picture fully, upright and as RGB.
+
+    Raises:
+        UserError: it is missing, truncated, no picture, or larger than ``MAX_PIXELS``.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise UserError(f"{path}: {image.width} x {image.height} pixels are too many; resize the picture first.")
+            image.load()
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(
+            f"{path}: can't be read as a picture ({error}). Replace the file by an intact copy; "
+            "`python -m benchmark data verify` lists all such files."
+        ) from error
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(f"{name}{tuple(tensors[name].shape)}{tensors[name].dtype}".encode())
+        digest.update(tensors[name].numpy().data)
+    return digest.hexdigest()
+
+
+def _pad(values: Tensor, length: int) -> Tensor:
+    """Pad (b, n, ...) with zeros to (b, length, ...)."""
+    missing = length - values.shape[1]
+    return torch.cat([values, values.new_zeros(values.shape[0], missing, *values.shape[2:])], dim=1) if missing else values

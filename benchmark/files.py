@@ -1,0 +1,85 @@
+"""Files on disk: hashes, atomic writes, one writer a folder."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmark.errors import UserError
+
+
+def sha256(path: Path) -> str:
+    """Return the hex SHA-256 of a file.
+
+    Raises:
+        UserError: it can't be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}. Check that the data is complete.") from error
+
+
+def hash_files(paths: Sequence[Path]) -> list[str]:
+    """Return the hex SHA-256 of each file, in order."""
+    with ThreadPoolExecutor(4) as pool:
+        return list(pool.map(sha256, paths))
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name, sync it and rename it: readers see the old file or the whole new one.
+
+    Raises:
+        UserError: the folder is read-only or full.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        _remove(temporary)
+        raise UserError(
+            f"Can't write {path}: {error.strerror}. Make room or choose another folder (--runs, --cache); "
+            "what is already stored is kept."
+        ) from error
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Hold ``folder`` as its only writer; the kernel lets go when the process dies.
+
+    Raises:
+        UserError: another process holds it, or it can't be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("a+")
+    except OSError as error:
+        raise UserError(
+            f"Can't write to the runs folder {folder}: {error.strerror}. Choose another one with --runs."
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"Another run is writing to {folder}. Wait until it ends, or give this one its own folder with --runs."
+            ) from None
+        yield

@@ -1,0 +1,134 @@
+"""From a method's name and the user's options to a method that can be trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from benchmark.config import parse_model
+from benchmark.errors import PluginError, UserError
+from benchmark.interfaces import Composer, FeatureSpec, Method, Scorer
+from benchmark.records import MethodInfo
+from benchmark.registry import Component, Registry
+from benchmark.sources import source_hashes
+from benchmark.training import ComposedMethod
+
+
+@dataclass(frozen=True)
+class MethodPlan:
+    """A method with its checked options: a registered method, or a composer with its scorer."""
+
+    component: Component
+    options: BaseModel
+    scorer: Component | None
+    scorer_options: BaseModel | None
+    row: str
+
+    @property
+    def name(self) -> str:
+        """The registered name."""
+        return self.component.name
+
+    def settings(self) -> dict[str, Any]:
+        """Return all options, those of the scorer included."""
+        settings: dict[str, Any] = self.options.model_dump(mode="json")
+        if self.scorer and self.scorer_options:
+            settings["scorer"] = {"name": self.scorer.name, **self.scorer_options.model_dump(mode="json")}
+        return settings
+
+    def sources(self) -> dict[str, str]:
+        """Return the hashes of the files that define it."""
+        classes = [self.component.load()]
+        if self.scorer:
+            classes += [self.scorer.load(), ComposedMethod]
+        return source_hashes(classes)
+
+    def build(self, spec: FeatureSpec) -> Method:
+        """Construct the method; seed torch before.
+
+        Raises:
+            PluginError: the class can't be constructed as ``Class(spec, options)``.
+        """
+        if self.scorer is None:
+            return _construct(self.component, spec, self.options)
+        composer: Composer = _construct(self.component, spec, self.options)
+        scorer: Scorer = _construct(self.scorer, spec, self.scorer_options)
+        return ComposedMethod(spec, self.options, composer, scorer)
+
+    def info(self, method: Method | None = None) -> MethodInfo:
+        """Describe it for a record; ``method`` supplies the number of parameters."""
+        cls = self.component.load()
+        model = getattr(method, "model", None)
+        return MethodInfo(
+            name=self.name,
+            row=self.row,
+            owner=self.component.owner,
+            summary=self.component.summary,
+            citation=self.component.citation,
+            scorer=self.scorer.name if self.scorer else None,
+            options=self.settings(),
+            modality=cls.modality,  # type: ignore[attr-defined]
+            trained=getattr(cls, "trained", True),
+            parameters=sum(parameter.numel() for parameter in model.parameters()) if model is not None else 0,
+        )
+
+
+def plan_method(registry: Registry, name: str, given: Mapping[str, Any], suffix: Mapping[str, Any]) -> MethodPlan:
+    """Resolve ``name`` and check its options; ``suffix`` holds other settings that a row's name must show.
+
+    Raises:
+        UserError: an unknown name or option.
+        PluginError: the component can't be loaded.
+    """
+    component = registry.find_method(name)
+    own = {key: value for key, value in given.items() if key != "scorer"}
+    options = parse_model(component.options_model(), own, f"options of method {name}")
+    scorer, scorer_options = None, None
+    if component.kind == "composers":
+        scorer, scorer_options = _scorer(registry, component, given.get("scorer", {}))
+    elif "scorer" in given:
+        raise UserError(f"Method {name} has no scorer to set: it is no composer.")
+    label = getattr(component.load(), "label", None) or name
+    shown = {**changes(options), **suffix}
+    if scorer and scorer_options:
+        if scorer.name != component.load().scorer:  # type: ignore[attr-defined]
+            shown["scorer"] = scorer.name
+        shown.update({f"scorer.{key}": value for key, value in changes(scorer_options).items()})
+    return MethodPlan(component, options, scorer, scorer_options, labelled(label, shown))
+
+
+def _scorer(registry: Registry, composer: Component, given: Any) -> tuple[Component, BaseModel]:
+    table = {"name": given} if isinstance(given, str) else dict(given)
+    scorer = registry.find("scorers", table.pop("name", composer.load().scorer))  # type: ignore[attr-defined]
+    return scorer, parse_model(scorer.options_model(), table, f"options of scorer {scorer.name}")
+
+
+def changes(options: BaseModel) -> dict[str, Any]:
+    """Return the options that differ from their defaults."""
+    fields = type(options).model_fields
+    return {
+        name: getattr(options, name)
+        for name, field in fields.items()
+        if field.is_required() or getattr(options, name) != field.get_default(call_default_factory=True)
+    }
+
+
+def labelled(name: str, shown: Mapping[str, Any]) -> str:
+    """Return ``name``, or ``name [key=value, ...]`` where settings differ from the defaults."""
+    return f"{name} [{', '.join(f'{key}={value}' for key, value in shown.items())}]" if shown else name
+
+
+def _construct(component: Component, spec: FeatureSpec, options: BaseModel | None) -> Any:
+    cls = component.load()
+    try:
+        return cls(spec, options)
+    except TypeError as error:
+        if "argument" not in str(error):
+            raise
+        raise PluginError(
+            f"{component.kind[:-1]} {component.name!r} of plugin {component.owner}: {cls.__name__}(spec, options) failed: "
+            f"{error}. Define __init__(self, spec, options), and call super().__init__(spec, options)."
+        ) from error

@@ -1,0 +1,103 @@
+"""What is written down about a training and an evaluation. Imports no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from benchmark.config import Strict
+
+SCHEMA = 1
+
+
+class MethodInfo(Strict):
+    """The method of a record. ``row`` names its row in a table: the label, and whatever differs from the defaults."""
+
+    name: str
+    row: str
+    owner: str
+    summary: str
+    citation: str
+    scorer: str | None
+    options: dict[str, Any]
+    modality: str
+    trained: bool
+    parameters: int
+    reads_labels: bool = False
+
+
+class DatasetInfo(Strict):
+    """The dataset of a record."""
+
+    name: str
+    fingerprint: str
+    synthetic: bool
+    citation: str
+
+
+class EncoderInfo(Strict):
+    """The encoder of a record."""
+
+    name: str
+    image_fingerprint: str
+    text_fingerprint: str
+
+
+class ProtocolInfo(Strict):
+    """What was asked: equal protocols (but for the fold) share a table."""
+
+    task: str
+    evaluate: str
+    fold: int | None
+    gallery: str
+    view: str
+    text_style: str
+    exclusion: str = "own case, by id"
+
+
+class TrainingRecord(Strict):
+    """One trained method: everything that its key is made of, and where it was made."""
+
+    schema_version: int = SCHEMA
+    key: str
+    method: MethodInfo
+    seed: int
+    dataset: DatasetInfo
+    encoder: EncoderInfo
+    evaluate: str
+    fold: int | None
+    view: str
+    training: dict[str, Any]
+    sources: dict[str, str]
+    environment: dict[str, str]
+    files: dict[str, str]
+
+
+class EvaluationRecord(Strict):
+    """One ranking of one trained method, with all that a table says of it."""
+
+    schema_version: int = SCHEMA
+    key: str
+    training_key: str | None
+    method: MethodInfo
+    seed: int
+    dataset: DatasetInfo
+    encoder: EncoderInfo
+    protocol: ProtocolInfo
+    judgments: str
+    training: dict[str, Any]
+    sources: dict[str, str]
+    environment: dict[str, str]
+    files: dict[str, str]
+
+    @property
+    def table(self) -> tuple[str, ...]:
+        """What two records must share to stand in one table."""
+        p = self.protocol
+        return (self.dataset.name, p.task, p.evaluate, p.gallery, p.view, p.text_style)
+
+
+def digest(value: Any) -> str:
+    """Return the hex SHA-256 of a JSON value, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,269 @@
+"""What a run does: which units are missing and why, in which order they run, and what is stored."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from joblib import Parallel, delayed
+
+from benchmark import evaluation, protocol
+from benchmark.config import RunConfig
+from benchmark.environment import environment
+from benchmark.errors import UserError
+from benchmark.methods import MethodPlan
+from benchmark.protocol import Judgments
+from benchmark.records import EvaluationRecord, MethodInfo, ProtocolInfo, TrainingRecord, digest
+from benchmark.registry import Registry
+from benchmark.session import Session
+from benchmark.store import Store, save_ranking
+from benchmark.units import Result, Work, execute, method_plan
+
+ORACLE = MethodInfo(
+    name="oracle-text",
+    row="oracle-text",
+    owner="benchmark",
+    summary="matches the query's criteria with the gallery's true criteria; reads labels that no method sees",
+    citation="dermcir, PROTOCOL.md",
+    scorer=None,
+    options={},
+    modality="text",
+    trained=False,
+    parameters=0,
+    reads_labels=True,
+)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One row, seed and trial, with its keys and what is stored of it. ``why`` says what would run and for what reason;
+    it is empty where nothing is missing.
+    """
+
+    plan: MethodPlan
+    seed: int
+    trial: int
+    training_key: str
+    key: str
+    trained: Path | None
+    evaluated: Path | None
+    why: str
+
+    @property
+    def title(self) -> str:
+        """How the unit is called in messages."""
+        return f"{self.plan.row}, seed {self.seed}"
+
+
+@dataclass
+class Outcome:
+    """What became of a run."""
+
+    records: list[tuple[Path, EvaluationRecord]] = field(default_factory=list)
+    failures: list[Result] = field(default_factory=list)
+    ran: int = 0
+
+
+class Runner:
+    """Plans the units of a run and runs those that are missing. The only writer of its runs folder."""
+
+    def __init__(self, config: RunConfig, registry: Registry):
+        self.config, self.registry = config, registry
+        self.session = Session(config, registry)
+        self.store = Store(config.runs)
+        names = list(dict.fromkeys(config.methods or registry.defaults["methods"]))
+        controls = registry.defaults["controls"] if config.controls else []
+        self.plans = {name: method_plan(registry, name, config) for name in dict.fromkeys([*names, *controls])}
+        self.reference = config.reference or names[0]
+        if self.reference not in self.plans:
+            raise UserError(f"--reference {self.reference} is no method of this run; choose one of {', '.join(self.plans)}.")
+        self._refuse_unused_options()
+
+    @cached_property
+    def judgments(self) -> list[Judgments]:
+        """The judgments of each trial."""
+        s = self.session
+        return [protocol.judge(s.dataset, self.config.task, trial.queries, trial.gallery) for trial in s.trials]
+
+    def units(self) -> list[Unit]:
+        """Return every unit, in the order in which they run: seeds first, so that an early stop leaves whole rows of
+        few seeds rather than few rows.
+        """
+        sources = {name: plan.sources() for name, plan in self.plans.items()}
+        previous = [record for _, record in self.store.evaluations()]
+        return [
+            self._unit(plan, seed, trial, sources[name], previous)
+            for seed in self.config.seeds
+            for trial in range(len(self.session.trials))
+            for name, plan in self.plans.items()
+        ]
+
+    def run(self, units: list[Unit], progress: Callable[[str], None] = lambda title: None) -> Outcome:
+        """Run what is missing, store each result as it comes, and return all records of the run."""
+        outcome = Outcome()
+        names = [self.store.put_judgments(judgments) for judgments in self.judgments]
+        missing = [unit for unit in units if unit.evaluated is None]
+        by_work = {(unit.plan.name, unit.seed, unit.trial): unit for unit in missing}
+        for result in self._execute([self._work(unit) for unit in missing]):
+            unit = by_work[result.work.method, result.work.seed, result.work.trial]
+            progress(unit.title)
+            if result.error:
+                outcome.failures.append(result)
+                self._log(result)
+            else:
+                self._save(unit, result, names[unit.trial])
+                outcome.ran += 1
+        failed = {(result.work.method, result.work.seed, result.work.trial) for result in outcome.failures}
+        for unit in units:
+            if (unit.plan.name, unit.seed, unit.trial) not in failed:
+                path = unit.evaluated or self.store.find("evaluations", unit.key)
+                assert path is not None
+                outcome.records.append((path, self.store.evaluation(path)))
+        outcome.records += self._oracle(names)
+        return outcome
+
+    def _execute(self, works: list[Work]) -> Iterator[Result]:
+        jobs = min(self.config.jobs or max(1, (os.cpu_count() or 1) // self.config.threads), max(1, len(works)))
+        if jobs == 1:
+            yield from map(execute, works)
+            return
+        parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1, pre_dispatch=jobs)
+        yield from parallel(delayed(execute)(work) for work in works)
+
+    def _unit(
+        self, plan: MethodPlan, seed: int, trial: int, sources: dict[str, str], previous: list[EvaluationRecord]
+    ) -> Unit:
+        training_key = digest(self._identity(plan, seed, trial, sources))
+        key = digest([training_key, self._protocol(trial).model_dump()])
+        trained, evaluated = self.store.find("trainings", training_key), self.store.find("evaluations", key)
+        why = "" if evaluated else self._why(plan, seed, trial, sources, trained, previous)
+        return Unit(plan, seed, trial, training_key, key, trained, evaluated, why)
+
+    def _identity(self, plan: MethodPlan, seed: int, trial: int, sources: dict[str, str]) -> dict[str, Any]:
+        session, config = self.session, self.config
+        return {
+            "method": plan.name,
+            "options": plan.settings(),
+            "training": config.training.model_dump(),
+            "dataset": session.dataset_info.fingerprint,
+            "encoder": [session.encoder_info.image_fingerprint, session.encoder_info.text_fingerprint],
+            "sources": sources,
+            "task": config.task,
+            "evaluate": config.evaluate,
+            "fold": session.trials[trial].fold,
+            "view": config.view,
+            "seed": seed,
+        }
+
+    def _protocol(self, trial: int) -> ProtocolInfo:
+        c = self.config
+        fold = self.session.trials[trial].fold
+        return ProtocolInfo(
+            task=c.task, evaluate=c.evaluate, fold=fold, gallery=c.gallery, view=c.view, text_style=c.text_style
+        )
+
+    def _why(
+        self,
+        plan: MethodPlan,
+        seed: int,
+        trial: int,
+        sources: dict[str, str],
+        trained: Path | None,
+        previous: list[EvaluationRecord],
+    ) -> str:
+        if trained:
+            return "rank (trained before)"
+        fold = self.session.trials[trial].fold
+        same = [r for r in previous if (r.method.row, r.seed, r.protocol.fold) == (plan.row, seed, fold)]
+        same = [r for r in same if r.dataset.name == self.session.dataset_label and r.protocol.task == self.config.task]
+        if not same:
+            return "train (missing)"
+        last = same[-1]
+        if last.sources != sources:
+            files = sorted(name for name in sources if last.sources.get(name) != sources[name])
+            return f"train (source changed: {', '.join(files) or 'a file left out'})"
+        if last.dataset.fingerprint != self.session.dataset_info.fingerprint:
+            return "train (data changed)"
+        return "train (config changed)"
+
+    def _work(self, unit: Unit) -> Work:
+        weights = None
+        if unit.trained:
+            self.store.training(unit.trained)
+            weights = (unit.trained / "weights.safetensors").read_bytes()
+        return Work(self.config, unit.plan.name, unit.seed, unit.trial, weights)
+
+    def _save(self, unit: Unit, result: Result, judgments: str) -> None:
+        assert result.method is not None and result.scores is not None
+        session, config = self.session, self.config
+        shared: dict[str, Any] = {
+            "method": result.method,
+            "seed": unit.seed,
+            "dataset": session.dataset_info,
+            "encoder": session.encoder_info,
+            "training": config.training.model_dump(),
+            "sources": unit.plan.sources(),
+            "environment": environment(config),
+            "files": {},
+        }
+        timings = json.dumps(dict(result.timings or {})).encode()
+        if unit.trained is None:
+            fold = session.trials[unit.trial].fold
+            record = TrainingRecord(key=unit.training_key, evaluate=config.evaluate, fold=fold, view=config.view, **shared)
+            files = {"weights.safetensors": result.weights, "log.jsonl": result.log, "timings.json": timings}
+            self.store.put("trainings", record, files)
+        ranking = evaluation.rank(result.scores, self.judgments[unit.trial])
+        protocol_info = self._protocol(unit.trial)
+        evaluated = EvaluationRecord(
+            key=unit.key, training_key=unit.training_key, protocol=protocol_info, judgments=judgments, **shared
+        )
+        files = {"ranking.safetensors": save_ranking(ranking, result.scores), "timings.json": timings}
+        self.store.put("evaluations", evaluated, files)
+
+    def _oracle(self, names: list[str]) -> list[tuple[Path, EvaluationRecord]]:
+        """Rank by the labels themselves, where there are criteria: the row that is shown apart."""
+        dataset, records = self.session.dataset, []
+        if not dataset.criteria or not self.config.controls:
+            return []
+        for index, trial in enumerate(self.session.trials):
+            protocol_info = self._protocol(index)
+            key = digest(["oracle", 1, self.session.dataset_info.fingerprint, protocol_info.model_dump()])
+            path = self.store.find("evaluations", key)
+            if path is None:
+                codes = [protocol.criterion_codes(dataset, cases) for cases in (trial.queries, trial.gallery)]
+                scores = evaluation.oracle_scores(*codes).astype("float32")
+                record = EvaluationRecord(
+                    key=key,
+                    training_key=None,
+                    method=ORACLE,
+                    seed=0,
+                    dataset=self.session.dataset_info,
+                    encoder=self.session.encoder_info.model_copy(update={"name": "none"}),
+                    protocol=protocol_info,
+                    judgments=names[index],
+                    training={},
+                    sources={},
+                    environment=environment(self.config),
+                    files={},
+                )
+                ranking = evaluation.rank(scores, self.judgments[index])
+                path = self.store.put("evaluations", record, {"ranking.safetensors": save_ranking(ranking, scores)})
+            records.append((path, self.store.evaluation(path)))
+        return records
+
+    def _log(self, result: Result) -> None:
+        with (self.config.runs / "run.log").open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.now().isoformat(timespec='seconds')} {result.error}\n{result.trace}\n")
+
+    def _refuse_unused_options(self) -> None:
+        session = self.session
+        used = {*self.plans, session.dataset_label.split(" [")[0], session.encoder_label.split(" [")[0]}
+        unused = sorted(set(self.config.options) - used)
+        if unused:
+            raise UserError(f"Options were given for {', '.join(unused)}, which this run does not use ({', '.join(sorted(used))}).")

@@ -1,0 +1,161 @@
+"""One dataset through one encoder: cases become queries, galleries and labelled sets of features."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmark import protocol
+from benchmark.config import RunConfig, cache_folder, parse_model
+from benchmark.errors import UserError
+from benchmark.features import FeatureStore, Progress
+from benchmark.interfaces import (
+    Case,
+    Dataset,
+    DatasetContext,
+    Encoder,
+    FeatureSpec,
+    Gallery,
+    ImageFeatures,
+    LabelledSet,
+    Queries,
+)
+from benchmark.methods import changes, labelled
+from benchmark.records import DatasetInfo, EncoderInfo
+from benchmark.registry import Component, Registry
+
+
+class Session:
+    """Everything that the methods of a run share."""
+
+    def __init__(self, config: RunConfig, registry: Registry):
+        self.config = config
+        self.cache = cache_folder(config.cache)
+        self.dataset, self.dataset_label = make_dataset(registry, dataset_name(config, registry), config)
+        self.encoder, self.encoder_label = make_encoder(registry, config)
+        self.store = FeatureStore(self.cache, self.encoder)
+
+    @cached_property
+    def trials(self) -> tuple[protocol.Trial, ...]:
+        """The trials of the evaluation."""
+        c = self.config
+        return protocol.trials(self.dataset, c.evaluate, c.gallery, c.view)
+
+    @cached_property
+    def spec(self) -> FeatureSpec:
+        """The shapes that methods can count on."""
+        e = self.encoder
+        return FeatureSpec(
+            e.level_widths, e.grids, e.image_width, e.text_width, len(self.dataset.groups), tuple(self.dataset.criteria)
+        )
+
+    @cached_property
+    def dataset_info(self) -> DatasetInfo:
+        """The dataset, for a record."""
+        d = self.dataset
+        return DatasetInfo(
+            name=self.dataset_label, fingerprint=d.fingerprint(), synthetic=d.synthetic, citation=d.citation
+        )
+
+    @cached_property
+    def encoder_info(self) -> EncoderInfo:
+        """The encoder, for a record."""
+        e = self.encoder
+        return EncoderInfo(
+            name=self.encoder_label, image_fingerprint=e.image_fingerprint, text_fingerprint=e.text_fingerprint
+        )
+
+    @cached_property
+    def cases(self) -> tuple[Case, ...]:
+        """Every case that some trial needs, each once."""
+        parts = [(trial.train, trial.valid, trial.queries, trial.gallery) for trial in self.trials]
+        return tuple({case.id: case for trial in parts for part in trial for case in part}.values())
+
+    def prepare(self, progress: Progress = lambda done: None) -> None:
+        """Load all image features, computing what is missing, and encode all texts."""
+        self._images = self.store.images([self._path(case) for case in self.cases], progress)
+        self._row = {case.id: row for row, case in enumerate(self.cases)}
+        for style in {"canonical", self.config.text_style}:
+            self.store.texts(protocol.query_texts(self.dataset, self.cases, style))
+
+    def labelled(self, cases: Sequence[Case]) -> LabelledSet:
+        """Return the labelled set of ``cases``, one canonical query a case."""
+        texts = protocol.query_texts(self.dataset, cases, "canonical")
+        groups = torch.from_numpy(protocol.group_codes(self.dataset, cases))
+        return LabelledSet(
+            ids=tuple(case.id for case in cases),
+            images=self._features(cases),
+            groups=groups,
+            criteria=torch.from_numpy(protocol.criterion_codes(self.dataset, cases)),
+            reference=torch.arange(len(cases)),
+            texts=self.store.texts(texts),
+            grades=torch.from_numpy(protocol.gains(self.dataset, cases, cases)),
+            strata=groups,
+        )
+
+    def queries(self, cases: Sequence[Case]) -> Queries:
+        """Return the queries of ``cases`` in the text style of the run, without labels."""
+        texts = protocol.query_texts(self.dataset, cases, self.config.text_style)
+        return Queries(tuple(case.id for case in cases), self._features(cases), self.store.texts(texts))
+
+    def gallery(self, cases: Sequence[Case]) -> Gallery:
+        """Return ``cases`` as a gallery: ids and image features."""
+        return Gallery(tuple(case.id for case in cases), self._features(cases))
+
+    def _features(self, cases: Sequence[Case]) -> ImageFeatures:
+        return self._images[torch.tensor([self._row[case.id] for case in cases])]
+
+    def _path(self, case: Case) -> Path:
+        return case.images[self.config.view]
+
+
+def dataset_name(config: RunConfig, registry: Registry) -> str:
+    """Return the dataset of a run: the one that is named, else the preferred one where its root is configured, else the
+    bundled one.
+    """
+    if config.dataset:
+        return config.dataset
+    preferred = registry.defaults["dataset"]
+    variable = registry.find("datasets", preferred).load().root_variable  # type: ignore[attr-defined]
+    configured = config.root is not None or bool(variable and os.environ.get(variable))
+    return str(preferred if configured else registry.defaults["dataset_without_root"])
+
+
+def make_dataset(registry: Registry, name: str, config: RunConfig) -> tuple[Dataset, str]:
+    """Construct the dataset ``name``; return it with its name in tables.
+
+    Raises:
+        UserError: the name, an option or the data is at fault.
+    """
+    component = registry.find("datasets", name)
+    options = _options(component, config.options.get(name, {}))
+    cls: Any = component.load()
+    root = config.root
+    if root is None and cls.root_variable and os.environ.get(cls.root_variable):
+        root = Path(os.environ[cls.root_variable])
+    if root is not None and cls.root_variable is None:
+        raise UserError(f"Dataset {name} brings its own data; leave --root out, or name another dataset.")
+    context = DatasetContext(root.expanduser() if root else None, cache_folder(config.cache))
+    return cls(context, options), labelled(name, changes(options))
+
+
+def make_encoder(registry: Registry, config: RunConfig) -> tuple[Encoder, str]:
+    """Construct the encoder of a run; return it with its name in tables.
+
+    Raises:
+        UserError: the name or an option is at fault.
+    """
+    name = config.encoder or registry.defaults["encoder"]
+    component = registry.find("encoders", name)
+    options = _options(component, config.options.get(name, {}))
+    cls: Any = component.load()
+    return cls(name, options), labelled(name, changes(options))
+
+
+def _options(component: Component, given: dict[str, Any]) -> Any:
+    return parse_model(component.options_model(), given, f"options of {component.kind[:-1]} {component.name}")

@@ -1,0 +1,67 @@
+"""Which source files define a method, and whether they have changed since a run. Imports no torch."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from benchmark.files import sha256
+
+HARNESS = frozenset({"benchmark.training", "benchmark.objective"})
+"""The only files of the harness that shape what a method learns; the others hand data to it."""
+
+
+def source_hashes(classes: Iterable[type]) -> dict[str, str]:
+    """Return name -> SHA-256 of the files that define ``classes``: their own modules, the modules of the same package
+    that those import, and the training loop where it is imported. A single-file plugin is named by its path.
+    """
+    pending = [cls.__module__ for cls in classes]
+    found: dict[str, str] = {}
+    while pending:
+        module = pending.pop()
+        file = _file(module)
+        name = str(file) if module.startswith("dermcir_plugin_") else module
+        if file is None or name in found:
+            continue
+        found[name] = sha256(file)
+        package = module.split(".")[0]
+        for imported in _imports(file):
+            own = imported.split(".")[0] == package and package != "benchmark"
+            if own or imported in HARNESS:
+                pending.append(imported)
+    return dict(sorted(found.items()))
+
+
+def changed(recorded: Mapping[str, str]) -> list[str]:
+    """Return the recorded sources whose file differs now; a source that is not installed here is left out."""
+    current = {name: _file(name) for name in recorded}
+    return [name for name, file in current.items() if file is not None and sha256(file) != recorded[name]]
+
+
+def _file(name: str) -> Path | None:
+    if name.endswith(".py"):
+        return Path(name) if Path(name).is_file() else None
+    if name in sys.modules:
+        origin = getattr(sys.modules[name], "__file__", None)
+    else:
+        try:
+            spec = importlib.util.find_spec(name)
+        except ModuleNotFoundError:
+            return None
+        origin = spec.origin if spec else None
+    return Path(origin) if origin and Path(origin).is_file() else None
+
+
+def _imports(file: Path) -> set[str]:
+    """Return the names of the modules that a file imports at any place."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+    return names

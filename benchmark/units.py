@@ -1,0 +1,141 @@
+"""One unit of work: train one method with one seed on one trial, or load it, and rank. Runs in a worker process."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing import parent_process
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from benchmark.config import RunConfig
+from benchmark.errors import PluginError
+from benchmark.interfaces import FitContext, Method
+from benchmark.methods import MethodPlan, plan_method
+from benchmark.records import MethodInfo
+from benchmark.registry import Registry, describe, load_registry
+from benchmark.session import Session
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a worker is told. ``weights`` holds stored weights where only the ranking is missing."""
+
+    config: RunConfig
+    method: str
+    seed: int
+    trial: int
+    weights: bytes | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a worker hands back; ``error`` (one sentence) and ``trace`` are set where it failed."""
+
+    work: Work
+    method: MethodInfo | None = None
+    weights: bytes = b""
+    log: bytes = b""
+    scores: NDArray[np.float32] | None = None
+    timings: Mapping[str, float] | None = None
+    error: str | None = None
+    trace: str = ""
+
+
+def execute(work: Work) -> Result:
+    """Do one unit; a failure of the method is a result, not an exception."""
+    if parent_process() is not None:
+        # Ctrl-C reaches the whole process group; the parent alone decides what to do.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(work.config.threads)
+    session, registry = _session(work.config.model_dump_json())
+    plan = method_plan(registry, work.method, work.config)
+    try:
+        return _train_and_rank(work, session, plan)
+    except Exception as error:
+        place = plan.component.owner
+        sentence = str(error) if isinstance(error, PluginError) else describe(error)
+        return Result(work, error=f"{plan.row} (plugin {place}), seed {work.seed}: {sentence}", trace=traceback.format_exc())
+
+
+def method_plan(registry: Registry, name: str, config: RunConfig) -> MethodPlan:
+    """Return the plan of method ``name`` under the options of a run."""
+    changed = {
+        f"training.{key}": value
+        for key, value in config.training.model_dump().items()
+        if value != type(config.training).model_fields[key].default
+    }
+    return plan_method(registry, name, config.options.get(name, {}), changed)
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device ``name``; ``auto`` prefers CUDA, then Apple's GPU, then the CPU."""
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+@lru_cache(maxsize=1)
+def _session(config: str) -> tuple[Session, Registry]:
+    parsed = RunConfig.model_validate_json(config)
+    registry = load_registry(parsed.plugins)
+    session = Session(parsed, registry)
+    session.prepare()
+    return session, registry
+
+
+def _train_and_rank(work: Work, session: Session, plan: MethodPlan) -> Result:
+    trial = session.trials[work.trial]
+    torch.manual_seed(work.seed)
+    method = plan.build(session.spec)
+    lines: list[str] = []
+    start = time.perf_counter()
+    if work.weights is not None:
+        method.load(load_tensors(work.weights))
+    else:
+        context = FitContext(
+            seed=work.seed,
+            device=choose_device(work.config.device),
+            training=work.config.training,
+            log=lambda numbers: lines.append(json.dumps({k: round(float(v), 6) for k, v in numbers.items()})),
+        )
+        method.fit(session.labelled(trial.train), session.labelled(trial.valid), context)
+    trained = time.perf_counter()
+    scores = _scores(method, session.queries(trial.queries), session.gallery(trial.gallery))
+    timings = {"fit_s": round(trained - start, 3), "score_s": round(time.perf_counter() - trained, 3)}
+    weights = work.weights or save_tensors(_checked_state(method))
+    return Result(work, plan.info(method), weights, "\n".join([*lines, ""]).encode(), scores, timings)
+
+
+def _scores(method: Method, queries: Any, gallery: Any) -> NDArray[np.float32]:
+    scores = method.score(queries, gallery)
+    expected = (len(queries.ids), len(gallery.ids))
+    if not isinstance(scores, Tensor) or tuple(scores.shape) != expected:
+        found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise PluginError(f"{type(method).__name__}.score returned {found}, expected a tensor (queries, gallery) = {expected}.")
+    wrong = int((~torch.isfinite(scores)).sum())
+    if wrong:
+        raise PluginError(f"{type(method).__name__}.score returned {wrong} NaN or infinite scores of {scores.numel()}.")
+    return scores.float().numpy()
+
+
+def _checked_state(method: Method) -> dict[str, Tensor]:
+    state = method.state()
+    wrong = [name for name, value in state.items() if not isinstance(value, Tensor)]
+    if wrong:
+        raise PluginError(f"{type(method).__name__}.state: {wrong[0]!r} is no tensor; safetensors holds tensors only.")
+    # Tied weights share storage, which safetensors refuses.
+    return {name: value.detach().cpu().clone().contiguous() for name, value in state.items()}

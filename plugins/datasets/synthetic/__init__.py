@@ -1,0 +1,1 @@
+"""The synthetic dataset: dermoscopy-like pictures drawn by our own code, with the true region of every criterion."""

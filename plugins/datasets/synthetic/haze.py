@@ -1,0 +1,79 @@
+"""Criteria that scatter light: regression structures and the blue-whitish veil.
+
+Every function paints one value on the canvas and returns the region (h, w) in which it shows. Regression lies towards
+the lesion's axis and the veil away from it, so that one seldom hides the other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from plugins.datasets.synthetic.canvas import Canvas, Field, Ink, Mask, noise
+from plugins.datasets.synthetic.lesion import Lesion
+
+Generator = np.random.Generator
+GREY_BLUE = (0.52, 0.54, 0.60)
+PEPPER = (0.33, 0.37, 0.45)
+SCAR = (0.94, 0.87, 0.85)
+STEEL_BLUE = (0.32, 0.38, 0.54)
+MILK = (0.80, 0.84, 0.93)
+
+
+def blue_areas(canvas: Canvas, lesion: Lesion, rng: Generator) -> Mask:
+    """A grey-blue zone strewn with fine granules (peppering)."""
+    area = _zone(canvas, lesion, rng, rng.uniform(0.38, 0.52))
+    _pepper(canvas, lesion, rng, area)
+    return _regressed(canvas, area)
+
+
+def white_areas(canvas: Canvas, lesion: Lesion, rng: Generator) -> Mask:
+    """A scar-like zone, paler than the skin around the lesion."""
+    area = _zone(canvas, lesion, rng, rng.uniform(0.38, 0.52))
+    _scar(canvas, rng, area)
+    return _regressed(canvas, area)
+
+
+def combinations(canvas: Canvas, lesion: Lesion, rng: Generator) -> Mask:
+    """A white scar and a peppered grey-blue zone side by side."""
+    sideways = rng.uniform(0.5, 0.75) * rng.choice((-1, 1))
+    blue = _zone(canvas, lesion, rng, rng.uniform(0.33, 0.43), sideways)
+    white = _zone(canvas, lesion, rng, rng.uniform(0.28, 0.38), -sideways)
+    _pepper(canvas, lesion, rng, blue * (1 - white))
+    _scar(canvas, rng, white)
+    return _regressed(canvas, np.maximum(blue, white))
+
+
+def _zone(canvas: Canvas, lesion: Lesion, rng: Generator, extent: float, sideways: float = 0.0) -> Field:
+    direction = lesion.axis + rng.uniform(-0.35, 0.35) + sideways
+    return lesion.area(canvas, rng, direction, rng.uniform(0.4, 0.6), extent)
+
+
+def _regressed(canvas: Canvas, area: Field) -> Mask:
+    """Keep the zone, because vessels within regression are drawn in it."""
+    canvas.regressed = area
+    return area > 0.4
+
+
+def _pepper(canvas: Canvas, lesion: Lesion, rng: Generator, area: Field) -> None:
+    canvas.fade(0.8 * area)
+    canvas.tint((0.62 + 0.12 * noise(rng, canvas.shape, 16 * canvas.unit)) * area, GREY_BLUE)
+    grains = Ink(canvas.shape)
+    for place in lesion.scatter(rng, 260, 1.0, 3.2 * canvas.unit):
+        grains.disc(place, rng.uniform(0.6, 1.3) * canvas.unit, rng.uniform(0.5, 1.0))
+    canvas.tint(grains.field() * area, PEPPER)
+
+
+def _scar(canvas: Canvas, rng: Generator, area: Field) -> None:
+    canvas.fade(0.95 * area)
+    canvas.tint((0.68 + 0.1 * noise(rng, canvas.shape, 12 * canvas.unit)) * area, SCAR)
+
+
+def blue_whitish_veil(canvas: Canvas, lesion: Lesion, rng: Generator) -> Mask:
+    """A confluent, structureless blue zone under a milky film."""
+    direction = lesion.axis + np.pi + rng.uniform(-0.5, 0.5)
+    area = lesion.area(canvas, rng, direction, rng.uniform(0.2, 0.45), rng.uniform(0.5, 0.7))
+    canvas.fade(0.15 * area)
+    canvas.tint(rng.uniform(0.62, 0.82) * area, STEEL_BLUE)
+    film = 0.20 + 0.13 * noise(rng, canvas.shape, 0.35 * lesion.radius)
+    canvas.tint(np.clip(film, 0.05, 0.6) * area, MILK)
+    return area > 0.4

