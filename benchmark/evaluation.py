@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from benchmark.protocol import Judgments
+if TYPE_CHECKING:  # the protocol imports torch through the interfaces; reading rankings needs none
+    from benchmark.protocol import Judgments
 
 Floats = NDArray[np.float64]
 DEPTH = 10

@@ -49,6 +49,7 @@ class Unit:
     plan: MethodPlan
     seed: int
     trial: int
+    sources: dict[str, str]
     training_key: str
     key: str
     trained: Path | None
@@ -133,7 +134,7 @@ class Runner:
         if jobs == 1:
             yield from map(execute, works)
             return
-        parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1, pre_dispatch=jobs)
+        parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1, pre_dispatch=jobs, max_nbytes=None)
         yield from parallel(delayed(execute)(work) for work in works)
 
     def _unit(
@@ -143,7 +144,7 @@ class Runner:
         key = digest([training_key, self._protocol(trial).model_dump()])
         trained, evaluated = self.store.find("trainings", training_key), self.store.find("evaluations", key)
         why = "" if evaluated else self._why(plan, seed, trial, sources, trained, previous)
-        return Unit(plan, seed, trial, training_key, key, trained, evaluated, why)
+        return Unit(plan, seed, trial, sources, training_key, key, trained, evaluated, why)
 
     def _identity(self, plan: MethodPlan, seed: int, trial: int, sources: dict[str, str]) -> dict[str, Any]:
         session, config = self.session, self.config
@@ -208,7 +209,7 @@ class Runner:
             "dataset": session.dataset_info,
             "encoder": session.encoder_info,
             "training": config.training.model_dump(),
-            "sources": unit.plan.sources(),
+            "sources": unit.sources,
             "environment": environment(config),
             "files": {},
         }

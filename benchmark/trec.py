@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import UserError
 from benchmark.evaluation import candidate_mask
-from benchmark.protocol import Judgments
+from benchmark.files import write_atomic
+
+if TYPE_CHECKING:  # the protocol imports torch through the interfaces; reading rankings needs none
+    from benchmark.protocol import Judgments
 
 
 def write_run(path: Path, ranking: NDArray[np.uint16], judgments: Judgments, tag: str) -> None:
@@ -19,11 +22,11 @@ def write_run(path: Path, ranking: NDArray[np.uint16], judgments: Judgments, tag
 
     The score is the number of gallery rows minus the rank: trec_eval sorts by score and breaks ties by document id, so
     the scores of a method would not give back its ranking. Raises ``UserError`` for an id or tag that the format can't
-    hold.
+    hold, and for a folder that can't be written to.
     """
     _check_words("tag", [tag])
     _check_ids(judgments)
-    _write(path, _run_lines(ranking, judgments, tag))
+    write_atomic(path, "".join(_run_lines(ranking, judgments, tag)).encode())
 
 
 def write_qrels(path: Path, judgments: Judgments) -> None:
@@ -31,17 +34,15 @@ def write_qrels(path: Path, judgments: Judgments) -> None:
 
     Pairs of gain 0 are not listed: an unlisted pair counts as not relevant, and a query that has no relevant candidate
     must be absent for trec_eval to leave it out of its means, as ``benchmark.evaluation`` does. Raises ``UserError``
-    for an id that the format can't hold.
+    like ``write_run``.
     """
     _check_ids(judgments)
     rows, columns = np.nonzero(candidate_mask(judgments) & (judgments.gains > 0))
-    _write(
-        path,
-        (
-            f"{judgments.query_ids[row]} 0 {judgments.gallery_ids[column]} {judgments.gains[row, column]}\n"
-            for row, column in zip(rows, columns, strict=True)
-        ),
+    lines = (
+        f"{judgments.query_ids[row]} 0 {judgments.gallery_ids[column]} {judgments.gains[row, column]}\n"
+        for row, column in zip(rows, columns, strict=True)
     )
+    write_atomic(path, "".join(lines).encode())
 
 
 def _run_lines(ranking: NDArray[np.uint16], judgments: Judgments, tag: str) -> Iterator[str]:
@@ -66,15 +67,3 @@ def _check_words(kind: str, words: Sequence[str]) -> None:
     if len(set(words)) < len(words):
         twice = next(word for word in words if words.count(word) > 1)
         raise UserError(f"The {kind} {twice!r} occurs more than once. TREC files need unique ids: rename one.")
-
-
-def _write(path: Path, lines: Iterable[str]) -> None:
-    # Renamed at the end, so that a reader never meets half a file; newline="" keeps bytes equal on every platform.
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as stream:
-            stream.writelines(lines)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

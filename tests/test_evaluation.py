@@ -9,20 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmark.evaluation import (
-    aggregate,
-    average_precision,
-    chance,
-    macro,
-    macro_weights,
-    oracle_scores,
-    per_query,
-    rank,
-    validation_score,
-)
+from benchmark.evaluation import aggregate, chance, macro, oracle_scores, per_query, rank, validation_score
 from benchmark.protocol import Judgments
 
 NEVUS, MELANOMA = 0, 1
+CRITICAL = {"critical": MELANOMA, "critical_name": "melanoma", "lookalike": NEVUS}
 
 
 def judge(gains, excluded=None, strata=None, gallery_groups=None, query_ids=None, **critical) -> Judgments:
@@ -46,8 +37,7 @@ def same_group(groups, query_ids=None) -> Judgments:
     codes = np.asarray(groups, dtype=np.uint8)
     gains = codes[:, None] == codes
     own = np.arange(len(codes))
-    critical = {"critical": MELANOMA, "critical_name": "melanoma", "lookalike": NEVUS}
-    return judge(gains, own, codes, codes, query_ids, **critical)
+    return judge(gains, own, codes, codes, query_ids, **CRITICAL)
 
 
 # ------------------------------------------------------------------------------------------------ rank
@@ -158,13 +148,10 @@ def test_safety_rates_of_melanoma_queries():
         np.tile(np.equal(groups, MELANOMA), (3, 1)),
         strata=[MELANOMA, MELANOMA, NEVUS],
         gallery_groups=groups,
-        critical=MELANOMA,
-        critical_name="melanoma",
-        lookalike=NEVUS,
+        **CRITICAL,
     )
-    only_nevi = list(range(14))
     mixed = [11, 13, *range(11), 12]  # top 10: one melanoma, one other, eight nevi
-    values = per_query(np.array([only_nevi, mixed, mixed], dtype=np.uint16), judgments)
+    values = per_query(np.array([range(14), mixed, mixed], dtype=np.uint16), judgments)
     np.testing.assert_array_equal(values["missed melanoma@10"], [1, 0, np.nan])
     np.testing.assert_array_equal(values["hard negatives@10"], [1, 0.8, np.nan])
     means = aggregate(values, judgments)
@@ -203,7 +190,6 @@ def test_a_ranking_that_is_not_of_all_candidates_is_refused(ranking, problem):
 
 def test_macro_is_the_mean_of_stratum_means():
     assert macro([0.2, 0.4, 0.9], [0, 0, 4]) == pytest.approx((0.3 + 0.9) / 2)
-    assert macro_weights([0, 0, 4]) == pytest.approx([1 / 4, 1 / 4, 1 / 2])
 
 
 def test_macro_leaves_out_nan_and_strata_that_hold_nothing_else():
@@ -272,7 +258,6 @@ def test_chance_is_the_mean_over_all_permutations(gains):
 def test_chance_is_the_mean_over_all_places_of_the_special_rows_below_the_cut_too():
     # 13 rows, row 12 is the own case: two melanomas (gains 3 and 1), one nevus, and nine that are all alike.
     groups = [MELANOMA, MELANOMA, NEVUS] + [2] * 9 + [MELANOMA]
-    critical = {"critical": MELANOMA, "critical_name": "melanoma", "lookalike": NEVUS}
     places = list(itertools.permutations(range(12), 3))
     orders = np.empty((len(places), 12), dtype=np.uint16)
     for order, place in zip(orders, places, strict=True):
@@ -280,8 +265,8 @@ def test_chance_is_the_mean_over_all_places_of_the_special_rows_below_the_cut_to
         order[[i for i in range(12) if i not in place]] = range(3, 12)
     gains = [3, 1] + [0] * 10 + [3]
     n = len(places)
-    every = judge(np.tile(gains, (n, 1)), [12] * n, [MELANOMA] * n, groups, **critical)
-    expected = chance(judge([gains], [12], [MELANOMA], groups, **critical))
+    every = judge(np.tile(gains, (n, 1)), [12] * n, [MELANOMA] * n, groups, **CRITICAL)
+    expected = chance(judge([gains], [12], [MELANOMA], groups, **CRITICAL))
     assert expected == pytest.approx(aggregate(per_query(orders, every), every))
     assert expected["missed melanoma@10"] == pytest.approx(2 / 12 * 1 / 11)  # both at ranks 11 and 12
 
@@ -313,8 +298,3 @@ def test_map_of_grade_two_comes_from_judgments_without_grade_one():
     exact = replace(judgments, gains=np.where(judgments.gains >= 2, judgments.gains, 0).astype(np.uint8))
     values = per_query(np.array([[1, 0, 2], [0, 2, 1]], dtype=np.uint16), exact)
     assert values["AP"].tolist() == [1 / 2, 1]
-
-
-def test_average_precision_of_a_boolean_table():
-    relevant = np.array([[True, False, True], [False, False, True]])
-    assert average_precision(relevant) == pytest.approx([(1 + 2 / 3) / 2, 1 / 3])

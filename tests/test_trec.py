@@ -138,3 +138,9 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
 def test_missing_folders_are_made(tmp_path):
     write_qrels(tmp_path / "a" / "b" / "qrels.txt", judge([[0, 2]]))
     assert (tmp_path / "a" / "b" / "qrels.txt").read_text() == "query0 0 case1 2\n"
+
+
+def test_a_folder_that_is_a_file_is_a_sentence_for_the_user(tmp_path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(UserError, match="Can't write"):
+        write_qrels(tmp_path / "taken" / "qrels.txt", judge([[0, 2]]))

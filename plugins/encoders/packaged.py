@@ -86,7 +86,9 @@ class PackagedEncoder(Encoder):
     @cached_property
     def _language(self) -> tuple[Any, Any]:
         from transformers import AutoModel, AutoTokenizer
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()
         folder = _minilm_folder()
         if sha256(folder / "model.safetensors") != MINILM_SHA256:
             raise UserError(

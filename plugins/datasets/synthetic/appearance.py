@@ -1,4 +1,4 @@
-"""How the lesion beneath the criteria looks, by diagnosis: wide, overlapping ranges, so that no picture gives it away."""
+"""How the lesion beneath the criteria looks, by diagnosis: wide ranges that overlap, so that none gives it away."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Look:
-    """Ranges to draw from. ``melanin`` and ``blood``: densities; ``blue``: opacity of deep, blue pigment; ``mottle``: how
-    unevenly the pigment lies; ``edge``: width of the rim's ramp in radii; ``uneven``: size of the outline's waves;
+    """Ranges to draw from. ``melanin`` and ``blood``: densities; ``blue``: opacity of deep, blue pigment; ``mottle``:
+    how unevenly the pigment lies; ``edge``: width of the rim's ramp in radii; ``uneven``: size of the outline's waves;
     ``radius``: in pixels of a picture 384 wide; ``cysts`` and ``lacunae``: chance of white cysts, of red lakes.
     """
 

@@ -57,7 +57,7 @@ def lay_bubbles(canvas: Canvas, rng: Generator) -> None:
 
 
 def photograph(picture: Picture, unit: float, rng: Generator) -> Image.Image:
-    """Turn the composed ``picture`` (h, w, 3) into a photo: white balance, light fall-off, blur, grain, black border."""
+    """Turn the composed ``picture`` (h, w, 3) into a photo: colour cast, light fall-off, blur, grain, border."""
     height, width = picture.shape[:2]
     y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     lamp = (x - rng.uniform(-0.3, 0.3)) ** 2 + (y * 0.67 - rng.uniform(-0.3, 0.3)) ** 2
@@ -82,5 +82,3 @@ def _aperture(height: int, width: int, rng: Generator) -> NDArray[np.float32]:
         frame = np.maximum(np.abs(x) + 0 * y, np.abs(y) + 0 * x).astype(np.float32)
         return smoothstep(0.985, 0.97, frame)
     return np.ones((height, width), np.float32)
-
-

@@ -2,7 +2,8 @@
 
 Colour follows the Beer-Lambert law: light crosses a density of melanin and of blood, so that more of the same pigment
 goes from tan through brown to black, or from pink to red. What scatters light (veil, scar, deep blue pigment) and what
-lies on top (vessels, hair) is blended over that. Shapes: a field is (h, w) float32, points are (n, 2) as x, y in pixels.
+lies on top (vessels, hair) is blended over that. Shapes: a field is (h, w) float32, points are (n, 2) as x, y in
+pixels.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ class Canvas:
 
     def compose(self) -> NDArray[np.float32]:
         """Return the picture (h, w, 3), 0 to 1."""
-        melanin = np.maximum(self.skin + self.melanin, 0)[..., None]
-        picture: NDArray[np.float32] = DERMIS * np.exp(-melanin * MELANIN - np.maximum(self.blood, 0)[..., None] * BLOOD)
+        melanin, blood = np.maximum(self.skin + self.melanin, 0), np.maximum(self.blood, 0)
+        picture: NDArray[np.float32] = DERMIS * np.exp(-melanin[..., None] * MELANIN - blood[..., None] * BLOOD)
         for alpha, colour in self._overlays:
             picture += np.clip(alpha, 0, 1)[..., None] * (np.array(colour, np.float32) - picture)
         return picture
@@ -76,17 +77,17 @@ class Ink:
 
     def field(self) -> Field:
         """Return the coverage (h, w), 0 to 1."""
-        return np.asarray(self._image.reduce(self.SCALE), np.float32) / 255
+        return np.asarray(self._image.reduce(self.SCALE), np.float32) / np.float32(255)
 
 
 def smoothstep(start: float, end: float, value: Field) -> Field:
-    """Return 0 where ``value`` is at ``start``, 1 at ``end``, with a smooth ramp between; ``start`` may be the larger."""
+    """Return 0 where ``value`` is at ``start``, 1 at ``end``, a smooth ramp between; ``start`` may be the larger."""
     t = np.clip((value - start) / (end - start), 0, 1)
     return t * t * (3 - 2 * t)
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, int], pitch: float) -> Field:
-    """Return smooth noise (h, w) of mean 0 and about unit deviation, with bumps ``pitch`` and ``pitch / 2`` pixels wide."""
+    """Return smooth noise (h, w), mean 0, about unit deviation, with bumps ``pitch`` and ``pitch / 2`` pixels wide."""
     total = np.zeros(shape, np.float32)
     for weight, cell in ((0.9, pitch), (0.45, pitch / 2)):
         grid = rng.standard_normal((int(shape[0] / cell) + 3, int(shape[1] / cell) + 3)).astype(np.float32)
@@ -95,7 +96,7 @@ def noise(rng: np.random.Generator, shape: tuple[int, int], pitch: float) -> Fie
 
 
 def mesh(rng: np.random.Generator, x: Field, y: Field, pitch: float, jitter: float) -> Field:
-    """Return how far each point lies from the border between cells of a honeycomb, in units of ``pitch``; 0 on a border.
+    """Return how far each point lies from a border between cells of a honeycomb, in units of ``pitch``.
 
     The borders of jittered cells are those of a Voronoi diagram, so 0 gives a regular mesh and 0.5 a distorted one.
     """
@@ -123,7 +124,7 @@ def mesh(rng: np.random.Generator, x: Field, y: Field, pitch: float, jitter: flo
 def spread(field: Field, radius: float) -> Field:
     """Return ``field`` (0 to 1) blurred by a Gaussian of ``radius`` pixels."""
     image = Image.fromarray(np.asarray(np.clip(field, 0, 1) * 255, np.uint8))
-    return np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float32) / 255
+    return np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float32) / np.float32(255)
 
 
 def around(ink: Field, margin: float) -> Mask:
@@ -134,7 +135,7 @@ def around(ink: Field, margin: float) -> Mask:
 
 
 def curve(start: Points, heading: float, length: float, bend: float, steps: int = 8) -> Points:
-    """Return an arc (steps + 1, 2) that leaves ``start`` at ``heading`` and turns by ``bend`` radians over ``length``."""
+    """Return an arc (steps + 1, 2) that leaves ``start`` at ``heading`` and turns by ``bend`` over ``length``."""
     headings = heading + bend * (np.arange(steps) + 0.5) / steps
     moves = np.stack((np.cos(headings), np.sin(headings)), axis=1) * length / steps
     return np.vstack((start, start + np.cumsum(moves, axis=0)))

@@ -20,7 +20,7 @@ _SAMPLER = 0
 
 
 def group_counts(cases: int) -> dict[tuple[str, str], int]:
-    """Return the number of cases of each (split, group): ``SPLIT_GROUPS`` scaled to ``cases`` in all, at least two each."""
+    """Return the cases of each (split, group): ``SPLIT_GROUPS`` scaled to ``cases`` in all, each ``LEAST`` or more."""
     table = {(split, group): n for split, groups in SPLIT_GROUPS.items() for group, n in groups.items()}
     exact = {cell: cases * n / sum(table.values()) for cell, n in table.items()}
     counts = {cell: max(LEAST, int(share)) for cell, share in exact.items()}
@@ -37,10 +37,11 @@ def sample_profiles(seed: int, cases: int) -> tuple[CaseProfile, ...]:
     rng = np.random.default_rng((seed, _SAMPLER))
     cells = [cell for cell, n in group_counts(cases).items() for _ in range(n)]
     order = rng.permutation(len(cells))
-    return tuple(_profile(i, *cells[row], rng) for i, row in enumerate(order.tolist(), start=1))
+    return tuple(_profile(i, cells[row], rng) for i, row in enumerate(order.tolist(), start=1))
 
 
-def _profile(index: int, split: str, group: str, rng: np.random.Generator) -> CaseProfile:
+def _profile(index: int, cell: tuple[str, str], rng: np.random.Generator) -> CaseProfile:
+    split, group = cell
     diagnosis = _pick({d: f.weight for d, f in DIAGNOSES.items() if TAXONOMY[d] == group}, rng)
     descriptors = _descriptors(diagnosis, rng)
     metadata = {name: _pick(weights, rng) for name, weights in METADATA.items()}
@@ -65,5 +66,3 @@ def _pick(weights: Mapping[str, float], rng: np.random.Generator) -> str:
     names = tuple(weights)
     p = np.array([weights[name] for name in names], dtype=float)
     return names[int(rng.choice(len(names), p=p / p.sum()))]
-
-

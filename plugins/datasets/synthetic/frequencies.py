@@ -1,7 +1,8 @@
 """How often a diagnosis occurs and shows each value of each criterion: the tables that the sampler draws from.
 
-Every number is rounded by hand so that diagnoses overlap as they do in a clinic: a melanoma may lack every melanoma
-feature, and a nevus may show one. They resemble the marginals of Derm7pt, but describe no case of it.
+They follow how often each value occurs in each diagnosis of Derm7pt (Kawahara et al. 2019), rounded by hand and, where
+that set holds a handful of cases, smoothed. So diagnoses overlap as they do in a clinic: a melanoma may lack every
+melanoma feature, and a nevus may show one.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def _shows(
     return Frequencies(weight, percent)
 
 
-# fmt: off  (one diagnosis is one block)
+# One diagnosis is one block.
+# fmt: off
 DIAGNOSES: Mapping[str, Frequencies] = {
     "basal cell carcinoma": _shows(
         40, network=(92, 5, 3), streaks=(93, 0, 7), pigmentation=(68, 2, 24, 1, 5), regression=(84, 8, 4, 4),
@@ -134,9 +136,9 @@ DIAGNOSES: Mapping[str, Frequencies] = {
     ),
 }
 """Order of the values: pigment network absent, typical, atypical; streaks and dots absent, regular, irregular;
-pigmentation absent, diffuse regular, diffuse irregular, localized regular, localized irregular; regression absent, blue,
-white, combinations; veil absent, present; vessels absent, arborizing, comma, hairpin, within regression, wreath, dotted,
-linear irregular.
+pigmentation absent, diffuse regular, diffuse irregular, localized regular, localized irregular; regression absent,
+blue, white, combinations; veil absent, present; vessels absent, arborizing, comma, hairpin, within regression, wreath,
+dotted, linear irregular.
 """
 
 METADATA: Mapping[str, Mapping[str, int]] = {

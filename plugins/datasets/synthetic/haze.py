@@ -15,8 +15,8 @@ Generator = np.random.Generator
 GREY_BLUE = (0.52, 0.54, 0.60)
 PEPPER = (0.33, 0.37, 0.45)
 SCAR = (0.94, 0.87, 0.85)
-STEEL_BLUE = (0.32, 0.38, 0.54)
-MILK = (0.80, 0.84, 0.93)
+STEEL_BLUE = (0.32, 0.37, 0.50)
+MILK = (0.80, 0.83, 0.90)
 
 
 def blue_areas(canvas: Canvas, lesion: Lesion, rng: Generator) -> Mask:
@@ -71,7 +71,7 @@ def _scar(canvas: Canvas, rng: Generator, area: Field) -> None:
 def blue_whitish_veil(canvas: Canvas, lesion: Lesion, rng: Generator) -> Mask:
     """A confluent, structureless blue zone under a milky film."""
     direction = lesion.axis + np.pi + rng.uniform(-0.5, 0.5)
-    area = lesion.area(canvas, rng, direction, rng.uniform(0.2, 0.45), rng.uniform(0.5, 0.7))
+    area = lesion.area(canvas, rng, direction, rng.uniform(0.38, 0.58), rng.uniform(0.48, 0.66))
     canvas.fade(0.15 * area)
     canvas.tint(rng.uniform(0.62, 0.82) * area, STEEL_BLUE)
     film = 0.20 + 0.13 * noise(rng, canvas.shape, 0.35 * lesion.radius)

@@ -19,8 +19,8 @@ FIRST_WAVE = 2
 
 @dataclass(frozen=True)
 class Lesion:
-    """``radius`` in pixels; ``waves`` (2, k) amplitude and phase of the outline's waves; ``axis`` the direction in which
-    asymmetric findings are laid out; ``body`` (h, w) how much of each pixel is lesion, with its soft edge.
+    """``radius`` in pixels; ``waves`` (2, k) amplitude and phase of the outline's waves; ``axis`` the direction from
+    which asymmetric findings are laid out; ``body`` (h, w) how much of each pixel is lesion, with its soft edge.
     """
 
     centre: Points
@@ -47,7 +47,7 @@ class Lesion:
         return float(np.arctan2(*(outer - inner)[::-1]))
 
     def area(self, canvas: Canvas, rng: np.random.Generator, direction: float, distance: float, extent: float) -> Field:
-        """Return a ragged, soft-edged patch (h, w), 0 to 1, of ``extent`` lesion radii around the place ``distance``, ``direction``."""
+        """Return a soft, ragged patch (h, w), 0 to 1, ``extent`` radii wide, at ``distance``, ``direction``."""
         x, y = self.points(distance, direction)[0]
         rows, columns = np.ogrid[: canvas.shape[0], : canvas.shape[1]]
         away = np.hypot(columns - x, rows - y).astype(np.float32) / (extent * self.radius)

@@ -51,10 +51,10 @@ _SHAPE, _SKIN, _BODY, _HAIR, _CAMERA, _FIRST_STRUCTURE = range(6)
 
 
 def paint(profile: CaseProfile, seed: int, size: int) -> tuple[Image.Image, dict[str, Mask]]:
-    """Return the RGB picture of ``profile``, ``size`` pixels wide and two thirds of it high, and criterion -> region (h, w).
+    """Return the RGB picture of ``profile``, ``size`` pixels wide and two thirds of it high, and its regions.
 
-    The region of an absent value is empty. Where a veil or a regression lies over other structures, these are taken
-    out of their regions. The same profile, seed and size give the same pixels.
+    Regions are boolean (h, w), one a criterion, and empty where the value is absent. What a veil or a regression covers
+    is taken out of the regions below it. The same profile, seed and size give the same pixels.
     """
     look = look_of(profile.group, profile.diagnosis)
     canvas = Canvas(size)

@@ -12,7 +12,7 @@ from plugins.datasets.synthetic.lesion import Lesion
 
 Generator = np.random.Generator
 GOLDEN_ANGLE = np.pi * (3 - 5**0.5)
-DEEP_BLUE = (0.33, 0.37, 0.47)
+DEEP_BLUE = (0.25, 0.29, 0.40)
 
 
 def typical_network(canvas: Canvas, lesion: Lesion, rng: Generator) -> Mask:
@@ -60,7 +60,7 @@ def regular_streaks(canvas: Canvas, lesion: Lesion, rng: Generator) -> Mask:
     """Finger-like projections of one length, evenly spaced around the whole rim (starburst)."""
     n = int(2 * np.pi * lesion.radius / (rng.uniform(7, 10) * canvas.unit))
     angles = 2 * np.pi * (np.arange(n) + rng.normal(0, 0.12, n)) / n
-    reach = rng.uniform(1.12, 1.2) + rng.normal(0, 0.015, n)
+    reach = rng.uniform(1.08, 1.16) + rng.normal(0, 0.015, n)
     return _streaks(canvas, lesion, rng, angles, reach)
 
 
@@ -69,20 +69,19 @@ def irregular_streaks(canvas: Canvas, lesion: Lesion, rng: Generator) -> Mask:
     first = lesion.axis + np.pi / 2 + rng.uniform(-0.5, 0.5)
     segments = (first, first + rng.uniform(1.6, 3.6))[: int(rng.integers(1, 3))]
     angles = np.concatenate([a + rng.uniform(-0.6, 0.6, int(rng.integers(9, 17))) for a in segments])
-    return _streaks(canvas, lesion, rng, angles, rng.uniform(1.06, 1.36, angles.size))
+    return _streaks(canvas, lesion, rng, angles, rng.uniform(1.04, 1.28, angles.size))
 
 
 def _streaks(canvas: Canvas, lesion: Lesion, rng: Generator, angles: np.ndarray, reach: np.ndarray) -> Mask:
-    """Fingers from inside the rim out to ``reach`` (n,) at ``angles`` (n,): tapered lines, or pseudopods with a knob."""
+    """Fingers from inside the rim out to ``reach`` (n,) at ``angles`` (n,): tapered to a round tip, or ending in a knob."""
     ink = Ink(canvas.shape)
-    knob = rng.uniform(0.55, 0.8) if rng.random() < 0.5 else 0.0
+    knob = rng.uniform(0.45, 0.65) if rng.random() < 0.4 else 0.26
     for angle, end in zip(angles, reach, strict=True):
         path = lesion.points(np.linspace(0.8, end, 4), angle + rng.normal(0, 0.02, 4).cumsum())
-        width = rng.uniform(2.8, 4.2) * canvas.unit
+        width = rng.uniform(3.2, 4.8) * canvas.unit
         for k in range(3):
             ink.line(path[k : k + 2], width * (1 - 0.22 * k), 0.85)
-        if knob:
-            ink.disc(path[-1], knob * width, 0.85)
+        ink.disc(path[-1], knob * width, 0.85)
     drawn = ink.field()
     canvas.melanin += rng.uniform(1.0, 1.7) * drawn
     return around(drawn, 2 * canvas.unit)
@@ -116,7 +115,7 @@ def localized_irregular(canvas: Canvas, lesion: Lesion, rng: Generator) -> Mask:
     """One to three ragged, very dark blotches away from the centre."""
     presence = np.zeros(canvas.shape, np.float32)
     for _ in range(int(rng.integers(1, 4))):
-        direction = lesion.axis - np.pi / 2 + rng.uniform(-1.0, 1.0)
+        direction = lesion.axis - np.pi / 2 + rng.uniform(-0.6, 0.6)
         patch = lesion.area(canvas, rng, direction, rng.uniform(0.45, 0.75), rng.uniform(0.22, 0.36))
         presence = np.maximum(presence, patch)
     tone = np.clip(2.3 + 0.8 * noise(rng, canvas.shape, 12 * canvas.unit), 1.0, 4.0)
@@ -146,9 +145,10 @@ def regular_dots(canvas: Canvas, lesion: Lesion, rng: Generator) -> Mask:
 def irregular_dots(canvas: Canvas, lesion: Lesion, rng: Generator) -> Mask:
     """Dots and clumps of brown, black and blue-grey, of any size, crowded in some parts of the lesion."""
     dark, light, blue = Ink(canvas.shape), Ink(canvas.shape), Ink(canvas.shape)
-    for _ in range(int(rng.integers(2, 5))):
-        direction, distance = rng.uniform(0, 2 * np.pi), rng.uniform(0.2, 0.85)
-        n = int(rng.integers(6, 15))
+    clusters = int(rng.integers(3, 5))
+    for k in range(clusters):  # on several sides, so that no veil hides all of them
+        direction, distance = 2 * np.pi * k / clusters + rng.uniform(-0.7, 0.7), rng.uniform(0.3, 0.9)
+        n = int(rng.integers(5, 14))
         u = np.clip(distance + rng.normal(0, 0.16, n), 0, 1.02)
         for place in lesion.points(u, direction + rng.normal(0, 0.45, n)):
             ink = (dark, light, blue)[int(rng.choice(3, p=(0.45, 0.3, 0.25)))]

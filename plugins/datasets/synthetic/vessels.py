@@ -1,4 +1,4 @@
-"""Vascular structures. Every function paints one value on the canvas and returns the region (h, w) in which it shows."""
+"""Vascular structures. Each function paints one value on the canvas and returns the region (h, w) in which it shows."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from plugins.datasets.synthetic.canvas import Canvas, Colour, Ink, Mask, Points,
 from plugins.datasets.synthetic.lesion import Lesion
 
 Generator = np.random.Generator
-RED: Colour = (0.74, 0.10, 0.16)
-DEEP_RED: Colour = (0.62, 0.14, 0.20)
+RED: Colour = (0.78, 0.07, 0.15)
+DEEP_RED: Colour = (0.70, 0.08, 0.17)
 PALE_PINK: Colour = (0.93, 0.74, 0.71)
 
 
@@ -43,8 +43,8 @@ def comma(canvas: Canvas, lesion: Lesion, rng: Generator) -> Mask:
     for place in lesion.scatter(rng, int(rng.integers(10, 19)), 0.82, 13 * canvas.unit):
         bend = rng.choice((-1, 1)) * rng.uniform(1.2, 2.2)
         path = curve(place, rng.uniform(0, 2 * np.pi), rng.uniform(9, 14) * canvas.unit, bend)
-        ink.line(path[:6], rng.uniform(2.6, 3.4) * canvas.unit)
-        ink.line(path[4:], 1.6 * canvas.unit)
+        ink.line(path[:6], rng.uniform(3.0, 3.8) * canvas.unit)
+        ink.line(path[4:], 1.9 * canvas.unit)
     return _bleed(canvas, ink, DEEP_RED)
 
 
@@ -87,7 +87,8 @@ def wreath(canvas: Canvas, lesion: Lesion, rng: Generator) -> Mask:
     for theta in 2 * np.pi * np.arange(n) / n + rng.normal(0, 0.06, n):
         start = lesion.points(rng.uniform(1.0, 1.1), theta)[0]
         inwards = lesion.heading(theta) + np.pi + rng.normal(0, 0.35)
-        path = curve(start, inwards, lesion.radius * rng.uniform(0.28, 0.46), rng.choice((-1, 1)) * rng.uniform(0.5, 1.3))
+        bend = rng.choice((-1, 1)) * rng.uniform(0.5, 1.3)
+        path = curve(start, inwards, lesion.radius * rng.uniform(0.28, 0.46), bend)
         ink.line(path, rng.uniform(1.4, 2.2) * canvas.unit)
     return _bleed(canvas, ink, RED)
 
@@ -96,7 +97,7 @@ def dotted(canvas: Canvas, lesion: Lesion, rng: Generator) -> Mask:
     """Many pinpoint vessels of one size, close together."""
     ink = Ink(canvas.shape)
     for place in lesion.scatter(rng, int(rng.integers(60, 121)), 0.9, 5 * canvas.unit):
-        ink.disc(place, rng.uniform(1.2, 1.7) * canvas.unit)
+        ink.disc(place, rng.uniform(1.4, 1.9) * canvas.unit)
     return _bleed(canvas, ink, RED)
 
 
@@ -104,7 +105,7 @@ def linear_irregular(canvas: Canvas, lesion: Lesion, rng: Generator) -> Mask:
     """Winding lines of uneven course, length and thickness."""
     ink = Ink(canvas.shape)
     for place in lesion.scatter(rng, int(rng.integers(12, 22)), 0.85, 11 * canvas.unit):
-        heading, thick = rng.uniform(0, 2 * np.pi), rng.uniform(1.2, 2.4) * canvas.unit
+        heading, thick = rng.uniform(0, 2 * np.pi), rng.uniform(1.5, 2.6) * canvas.unit
         for _ in range(int(rng.integers(2, 6))):
             path = curve(place, heading, rng.uniform(4, 9) * canvas.unit, rng.normal(0, 1.1), steps=4)
             ink.line(path, thick * rng.uniform(0.6, 1.2))
@@ -113,10 +114,10 @@ def linear_irregular(canvas: Canvas, lesion: Lesion, rng: Generator) -> Mask:
 
 
 def _bleed(canvas: Canvas, ink: Ink, colour: Colour) -> Mask:
-    """Lay vessels over the lesion: pigment thins out and skin reddens around them, as where vessels can be seen at all."""
+    """Lay vessels over the lesion: around them pigment thins out and skin reddens, as where vessels are seen at all."""
     drawn = ink.field()
     glow = np.clip(2.5 * spread(drawn, 4 * canvas.unit), 0, 1)
-    canvas.fade(0.5 * glow)
+    canvas.fade(0.6 * glow)
     canvas.blood += 0.22 * glow
-    canvas.tint(0.82 * drawn, colour)
+    canvas.tint(0.92 * drawn, colour)
     return around(drawn, 2 * canvas.unit)

@@ -1,0 +1,114 @@
+"""What each command does, behind the flags of ``cli``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from benchmark.cli import complain
+from benchmark.config import RunConfig
+from benchmark.files import only_writer
+from benchmark.registry import Registry
+from benchmark.runner import Outcome, Runner, Unit
+from benchmark.session import dataset_name, make_dataset
+from benchmark.units import Result
+
+out, err = Console(), Console(stderr=True)
+
+
+def run_command(
+    config: RunConfig, registry: Registry, *, dry_run: bool, quiet: bool, as_json: bool, show_traces: bool
+) -> int:
+    """Run what is missing and report. Return the exit status."""
+    runner = Runner(config, registry)
+    _banner(runner)
+    if dry_run:
+        _show_plan(runner.units(), as_json)
+        return 0
+    with only_writer(config.runs):
+        runner.store.clean()
+        units = runner.units()
+        try:
+            outcome = _run_units(runner, units, quiet)
+        except KeyboardInterrupt:
+            left = sum(unit.evaluated is None and runner.store.find("evaluations", unit.key) is None for unit in units)
+            complain(f"Stopped: {len(units) - left} of {len(units)} units are stored; the same command goes on from there.")
+            return 130
+        _report_run(runner, outcome, as_json)
+    for failure in outcome.failures:
+        complain(f"FAILED {failure.error}")
+        if show_traces:
+            err.print(failure.trace, markup=False, highlight=False)
+    if outcome.failures:
+        complain(f"{len(outcome.failures)} of {len(units)} units failed; full tracebacks: {config.runs / 'run.log'}.")
+    return 1 if outcome.failures else 0
+
+
+def _banner(runner: Runner) -> None:
+    session = runner.session
+    words = f"Dataset {session.dataset_label}, encoder {session.encoder_label}, task {runner.config.task}."
+    if session.dataset.synthetic:
+        words += " SYNTHETIC: the images are drawn; nothing here says how a method does on patients."
+    if not runner.config.dataset and session.dataset.synthetic:
+        preferred = runner.registry.defaults["dataset"]
+        words += f" To run on {preferred}, set its root (see the README)."
+    err.print(words, style="bold", markup=False, highlight=False)
+
+
+def _run_units(runner: Runner, units: list[Unit], quiet: bool) -> Outcome:
+    missing = sum(unit.evaluated is None for unit in units)
+    with _progress(quiet) as bars:
+        if missing:
+            images = bars.add_task("Encoding images", total=len(runner.session.cases))
+            runner.session.prepare(lambda done: bars.advance(images, done))
+            bars.update(images, completed=len(runner.session.cases))
+        work = bars.add_task("Training and ranking", total=len(units), completed=len(units) - missing)
+
+        def advance(title: str) -> None:
+            bars.update(work, advance=1, description=f"Training and ranking ({title})")
+
+        return runner.run(units, advance)
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Progress]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, disable=quiet) as bars:
+        yield bars
+
+
+def _show_plan(units: list[Unit], as_json: bool) -> None:
+    waiting = [unit for unit in units if unit.why]
+    if as_json:
+        rows = [{"unit": unit.title, "trial": unit.trial, "why": unit.why, "key": unit.key} for unit in waiting]
+        print(json.dumps({"stored": len(units) - len(waiting), "would_run": rows}, indent=1))
+        return
+    table = Table("unit", "trial", "would", title=f"{len(waiting)} of {len(units)} units would run", title_justify="left")
+    for unit in waiting:
+        table.add_row(unit.title, str(unit.trial), unit.why)
+    out.print(table)
+
+
+def verify_command(config: RunConfig, registry: Registry, as_json: bool) -> int:
+    """Check a dataset. Return 0 where everything holds, else 2."""
+    dataset, label = make_dataset(registry, dataset_name(config, registry), config)
+    checks = dataset.verify()
+    if as_json:
+        print(json.dumps([vars(check) for check in checks], indent=1))
+    else:
+        out.print(f"{label}: {dataset.licence}", markup=False, highlight=False)
+        for check in checks:
+            mark = "ok    " if check.passed else "FAILED"
+            print(f"{mark} {check.name}{': ' + check.detail if check.detail else ''}")
+    failed = sum(not check.passed for check in checks)
+    if failed:
+        complain(f"{failed} of {len(checks)} checks failed.")
+    return 2 if failed else 0

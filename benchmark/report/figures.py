@@ -1,0 +1,200 @@
+"""Two pictures of a leaderboard, each beside a csv of what it shows: macro mAP with intervals, and mAP by group.
+
+The text is drawn as paths with the font that comes with matplotlib, so that a picture looks the same everywhere.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.files import write_atomic
+from benchmark.report import wording
+from benchmark.report.columns import points, raw
+from benchmark.report.formats import csv_text
+from benchmark.report.leaderboard import Leaderboard, Line, column_name
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#5F5F5F"
+"""Okabe and Ito's palette: told apart by colour-blind readers; the markers tell the kinds apart without colour."""
+STYLE = {
+    "svg.fonttype": "path",
+    "svg.hashsalt": "dermcir",
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+def write_figures(board: Leaderboard, folder: Path) -> list[Path]:
+    """Write ``macro_map.svg`` and ``per_group.svg``, each with its csv.
+
+    A picture is drawn anew only where its csv has changed, so that another version of matplotlib makes no difference.
+
+    Raises:
+        UserError: the folder is read-only or full.
+    """
+    written = []
+    for name, rows, draw in (
+        ("macro_map", macro_map_rows(board), draw_macro_map),
+        ("per_group", per_group_rows(board), draw_per_group),
+    ):
+        picture, numbers = folder / f"{name}.svg", folder / f"{name}.csv"
+        content = csv_text(rows).encode()
+        if not (picture.is_file() and numbers.is_file() and numbers.read_bytes() == content):
+            # The picture comes first: a writer killed in between leaves an old csv, and the next one draws again.
+            write_atomic(picture, svg(draw(board)))
+            write_atomic(numbers, content)
+        written += [picture, numbers]
+    return written
+
+
+def svg(figure: Figure) -> bytes:
+    """Return a figure as SVG without a date; equal figures give equal bytes."""
+    import matplotlib
+
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Title": figure.get_suptitle()})
+    return b"\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + b"\n"
+
+
+def _new_figure(width: float, height: float, title: str) -> tuple[Figure, Axes]:
+    # A Figure of its own, not pyplot's: no window system, no global state.
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.add_subplot()
+        figure.suptitle(title, fontsize=10, x=0.01, ha="left")
+    return figure, axes
+
+
+def _title(board: Leaderboard, what: str) -> str:
+    kind = "SYNTHETIC images" if board.table.dataset.synthetic else board.table.dataset.name
+    name = f"{kind} ({board.table.dataset.name})" if board.table.dataset.synthetic else kind
+    other = f", {board.table.folder.name}" if len(board.table.folder.parts) > 2 else ""
+    return f"{name}, {board.table.protocol.task}{other}: {what}"
+
+
+def _name(board: Leaderboard, line: Line) -> str:
+    several = len({line.encoder for line in board.lines}) > 1
+    return f"{line.label}, {line.encoder}" if several and line.encoder else line.label
+
+
+def _facts(board: Leaderboard, line: Line) -> list[str]:
+    dataset = board.table.dataset
+    kind = "reference" if line.reference else line.kind
+    return [dataset.name, "yes" if dataset.synthetic else "no", line.label, line.encoder, kind]
+
+
+FACTS = ["dataset", "synthetic", "method", "encoder", "kind"]
+
+
+# ------------------------------------------------------------------------------------------------ macro mAP
+
+
+def macro_map_rows(board: Leaderboard) -> list[list[str]]:
+    """Return what the first picture shows: macro mAP and its interval, a line a row."""
+    names = ["macro_map", "macro_map_low", "macro_map_high"]
+    lines = (*board.lines, *board.apart)
+    return [[*FACTS, *names], *([*_facts(board, line), *(raw(line.numbers.get(name)) for name in names)] for line in lines)]
+
+
+def draw_macro_map(board: Leaderboard) -> Figure:
+    """Draw dots with whiskers, best on top; chance is a dashed line, a row that reads labels a hollow square."""
+    lines = [line for line in (*board.lines, *board.apart) if line.kind != "chance"]
+    figure, axes = _new_figure(7.2, 1.3 + 0.3 * len(lines), _title(board, "macro mAP with 95 % intervals"))
+    for position, line in enumerate(lines):
+        _whisker(axes, position, line)
+    for line in board.apart:
+        if line.kind == "chance":
+            axes.axvline(100 * line.numbers["macro_map"], color=GREY, linestyle=(0, (4, 3)), linewidth=1, zorder=0)
+            axes.annotate(
+                "chance", (100 * line.numbers["macro_map"], 1), xycoords=("data", "axes fraction"),
+                xytext=(3, -2), textcoords="offset points", color=GREY, fontsize=8, va="top",
+            )  # fmt: skip
+    axes.set_yticks(range(len(lines)), [_name(board, line) for line in lines])
+    for tick, line in zip(axes.get_yticklabels(), lines, strict=True):
+        tick.set_fontweight("bold" if line.reference else "normal")
+    axes.set_ylim(len(lines) - 0.4, -0.9)
+    axes.set_xlabel(_axis_label(board))
+    axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(axis="y", length=0)
+    return figure
+
+
+def _whisker(axes: Axes, position: int, line: Line) -> None:
+    middle, low, high = (100 * line.numbers[name] for name in ("macro_map", "macro_map_low", "macro_map_high"))
+    colour, marker, size = BLUE, "o", 5.0
+    if line.reference:
+        colour, marker, size = ORANGE, "D", 6.5
+    elif line.kind == "reads labels":
+        colour, marker, size = GREY, "s", 5.5
+    face = "white" if line.kind == "reads labels" else colour
+    dashed: Any = (0, (2, 2)) if line.kind == "reads labels" else "-"
+    axes.plot([low, high], [position, position], color=colour, linewidth=1.4, linestyle=dashed, zorder=2)
+    axes.plot(middle, position, marker, color=colour, markerfacecolor=face, markersize=size, zorder=3)
+    axes.annotate(
+        points(line.numbers["macro_map"]), (middle, position), xytext=(0, 5), textcoords="offset points",
+        ha="center", fontsize=7, color="#222222",
+    )  # fmt: skip
+
+
+def _axis_label(board: Leaderboard) -> str:
+    parts = ["macro mAP, points"]
+    if board.has_reference:
+        parts.append(f"diamond: {board.reference}")
+    if any(line.kind == "reads labels" for line in board.apart):
+        parts.append("hollow square: reads labels, no method")
+    return "; ".join(parts)
+
+
+# ------------------------------------------------------------------------------------------------ by group
+
+
+def per_group_rows(board: Leaderboard) -> list[list[str]]:
+    """Return what the second picture shows: the mAP of each group's queries, a row a line and group."""
+    rows = [[*FACTS, "group", "queries", "ap"]]
+    for line in (*board.lines, *board.apart):
+        for group, count in board.table.groups.items():
+            rows.append([*_facts(board, line), group, str(count), raw(line.numbers.get(column_name(f"AP[{group}]")))])
+    return rows
+
+
+def draw_per_group(board: Leaderboard) -> Figure:
+    """Draw a heat map with the number in each cell; group sizes stand in the headings."""
+    lines = [*board.lines, *board.apart]
+    groups = board.table.groups
+    values = [[100 * line.numbers.get(column_name(f"AP[{group}]"), float("nan")) for group in groups] for line in lines]
+    figure, axes = _new_figure(3.2 + 0.85 * len(groups), 1.2 + 0.3 * len(lines), _title(board, "mAP by group, points"))
+    image = axes.imshow(values, cmap="cividis", vmin=0, vmax=100, aspect="auto")
+    for row, of_line in enumerate(values):
+        _write_cells(axes, row, of_line, image)
+    axes.set_xticks(range(len(groups)), [f"{name}\n{count} queries" for name, count in groups.items()])
+    axes.xaxis.tick_top()
+    axes.set_yticks(range(len(lines)), [_name(board, line) for line in lines])
+    for tick, line in zip(axes.get_yticklabels(), lines, strict=True):
+        tick.set_fontweight("bold" if line.reference else "normal")
+    if board.apart and board.lines:
+        axes.axhline(len(board.lines) - 0.5, color="white", linewidth=4)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def _write_cells(axes: Axes, row: int, values: Sequence[float], image: Any) -> None:
+    for column, value in enumerate(values):
+        if value != value:
+            continue
+        red, green, blue, _ = image.cmap(image.norm(value))
+        dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+        axes.text(column, row, points(value / 100), ha="center", va="center", color="white" if dark else "black")

@@ -1,0 +1,187 @@
+"""Stored evaluations -> the rows of tables, before any number is averaged.
+
+Shapes: q queries, k candidates of a query, s seeds.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark import sources
+from benchmark.config import RunConfig
+from benchmark.errors import UserError
+from benchmark.evaluation import Floats, per_query
+from benchmark.protocol import Judgments
+from benchmark.records import DatasetInfo, EvaluationRecord, MethodInfo, ProtocolInfo
+from benchmark.store import Store, damaged, read_ranking, slug
+
+Seeds = Mapping[int, Mapping[str, Floats]]
+"""Seed -> metric -> values (q,)."""
+CONDITIONS = ("gallery", "view", "text_style")
+"""What a table can vary; tables of other than the default conditions lie in folders of their own."""
+
+
+class Evaluated(NamedTuple):
+    """One stored evaluation. ``ranking`` (q, k) and ``judgments`` are read when called; ``damaged`` makes the error
+    that says where a bad ranking lies and how to restore it.
+    """
+
+    record: EvaluationRecord
+    ranking: Callable[[], NDArray[np.uint16]]
+    judgments: Callable[[], Judgments]
+    damaged: Callable[[str], UserError]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method with one encoder: its results by fold (None on test) and seed, and which sources changed since."""
+
+    method: MethodInfo
+    encoder: str
+    results: Mapping[int | None, Seeds]
+    changed: tuple[str, ...] = ()
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """All seeds, in order."""
+        return tuple(sorted({seed for seeds in self.results.values() for seed in seeds}))
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows that were judged alike. ``notes`` are sentences on what was left out."""
+
+    dataset: DatasetInfo
+    protocol: ProtocolInfo
+    judgments: Mapping[int | None, Judgments]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """Where its files belong: DATASET/TASK, and a folder for conditions that are not the default ones."""
+        return table_folder(self.dataset.name, self.protocol.task) / conditions_folder(self.protocol)
+
+    @property
+    def groups(self) -> dict[str, int]:
+        """Group -> queries, in order of display; groups without a query are left out."""
+        first = next(iter(self.judgments.values()))
+        counts = sum(
+            np.bincount(judgments.strata, minlength=len(first.stratum_names)) for judgments in self.judgments.values()
+        )
+        return {name: int(count) for name, count in zip(first.stratum_names, counts, strict=True) if count}
+
+
+def table_folder(dataset: str, task: str) -> Path:
+    """Return DATASET/TASK with names that are safe in a file system."""
+    return Path(slug(dataset)) / slug(task)
+
+
+def conditions_folder(protocol: ProtocolInfo) -> Path:
+    """Return e.g. ``gallery=archive,view=clinical``, or an empty path for the default conditions."""
+    other = [
+        slug(f"{name.replace('_', '-')}={getattr(protocol, name)}")
+        for name in CONDITIONS
+        if getattr(protocol, name) != RunConfig.model_fields[name].default
+    ]
+    return Path(",".join(other))
+
+
+def from_runs(folder: Path) -> list[Evaluated]:
+    """Return every evaluation of a runs folder, oldest first; none where there is no folder.
+
+    Raises:
+        UserError: a record is damaged.
+    """
+    store = Store(folder)
+    judgments = functools.cache(store.judgments)
+    return [
+        Evaluated(
+            record,
+            functools.partial(read_ranking, path),
+            functools.partial(judgments, record.judgments),
+            functools.partial(damaged, path / "ranking.safetensors"),
+        )
+        for path, record in store.evaluations()
+    ]
+
+
+def tables(evaluations: Iterable[Evaluated]) -> list[Table]:
+    """Sort evaluations (oldest first) into tables.
+
+    Raises:
+        UserError: a ranking or its judgments are damaged.
+    """
+    shared: dict[tuple[str, ...], list[Evaluated]] = {}
+    for one in evaluations:
+        shared.setdefault(one.record.table, []).append(one)
+    return [_table(shared[key]) for key in sorted(shared)]
+
+
+def select(evaluations: Sequence[Evaluated]) -> tuple[list[Evaluated], list[str]]:
+    """Choose what counts among the evaluations of one table, oldest first, and say what does not.
+
+    Judgments never mix: those of the newest evaluation (of each fold) decide. Of several evaluations of the same row,
+    encoder, fold and seed one with unchanged sources comes first, then the newest.
+    """
+    current = {one.record.protocol.fold: one.record.judgments for one in evaluations}
+    chosen: dict[tuple[str, str, int, int], Evaluated] = {}
+    outdated: set[str] = set()
+    for one in evaluations:
+        record = one.record
+        if record.judgments != current[record.protocol.fold]:
+            outdated.add(row_name(record))
+            continue
+        fold = -1 if record.protocol.fold is None else record.protocol.fold
+        place = (record.method.row, record.encoder.name, fold, record.seed)
+        if place not in chosen or not stale(record) or stale(chosen[place].record):
+            chosen[place] = one
+    return [chosen[place] for place in sorted(chosen)], sorted(outdated)
+
+
+def row_name(record: EvaluationRecord) -> str:
+    """Return e.g. ``tirg (packaged)``: what identifies a row in a table."""
+    return f"{record.method.row} ({record.encoder.name})"
+
+
+def stale(record: EvaluationRecord) -> tuple[str, ...]:
+    """Return the sources of a record that have changed since."""
+    return tuple(sources.changed(record.sources))
+
+
+def _table(evaluations: Sequence[Evaluated]) -> Table:
+    chosen, outdated = select(evaluations)
+    notes = [f"Left out, because the data or its judgments have changed since: {', '.join(outdated)}."] if outdated else []
+    judgments: dict[int | None, Judgments] = {}
+    rows: dict[tuple[str, str], list[Evaluated]] = {}
+    for one in chosen:
+        judgments.setdefault(one.record.protocol.fold, one.judgments())
+        rows.setdefault((one.record.method.row, one.record.encoder.name), []).append(one)
+    newest = evaluations[-1].record
+    protocol = newest.protocol.model_copy(update={"fold": None})
+    ordered = dict(sorted(judgments.items(), key=lambda item: -1 if item[0] is None else item[0]))
+    return Table(newest.dataset, protocol, ordered, tuple(_row(members) for members in rows.values()), tuple(notes))
+
+
+def _row(members: Sequence[Evaluated]) -> Row:
+    results: dict[int | None, dict[int, Mapping[str, Floats]]] = {}
+    changed: set[str] = set()
+    for one in members:
+        changed.update(stale(one.record))
+        results.setdefault(one.record.protocol.fold, {})[one.record.seed] = _measure(one)
+    last = members[-1].record
+    return Row(last.method, last.encoder.name, results, tuple(sorted(changed)))
+
+
+def _measure(one: Evaluated) -> Mapping[str, Floats]:
+    try:
+        return per_query(one.ranking(), one.judgments())
+    except (ValueError, KeyError) as error:
+        raise one.damaged(str(error)) from error
