@@ -1,16 +1,19 @@
-"""Cases -> queries, gallery and judgments; folds for cross-validation. Knows the tasks; imports no torch itself."""
+"""Cases -> queries, gallery and judgments; folds for cross-validation. Knows the tasks; imports no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import UserError, near_misses
-from benchmark.interfaces import Case, Dataset
 from benchmark.rendering import generator, render
+
+if TYPE_CHECKING:
+    from benchmark.interfaces import Case, Dataset
 
 TASKS = ("case-search",)
 FOLDS = 5

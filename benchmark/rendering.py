@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmark.errors import UserError
-from benchmark.interfaces import Criterion
+
+if TYPE_CHECKING:
+    from benchmark.interfaces import Criterion
 
 
 def render(criteria: Sequence[Criterion], descriptors: Mapping[str, str], style: str, key: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmark.files import sha256
 
-HARNESS = frozenset({"benchmark.training", "benchmark.objective", "benchmark.projection"})
+HARNESS = frozenset({"benchmark.training", "benchmark.objective"})
 """The only files of the harness that shape what a method learns; the others hand data to it."""
 
 

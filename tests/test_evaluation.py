@@ -223,8 +223,7 @@ def test_validation_score_is_the_macro_map_of_the_ranking():
 def test_validation_score_takes_queries_with_and_without_an_own_case():
     scores = [[9, 2, 1], [1, 2, 3]]  # the first query's own row 0 would be a hit at rank 1
     grades = [[3, 0, 1], [1, 0, 1]]  # AP: candidates 1, 2 -> 1/2; candidates 2, 1, 0 -> (1 + 2/3) / 2
-    score = validation_score(scores, grades, [0, -1], [0, 1])
-    assert score == pytest.approx((1 / 2 + 5 / 6) / 2)
+    assert validation_score(scores, grades, [0, -1], [0, 1]) == pytest.approx((1 / 2 + 5 / 6) / 2)
 
 
 def test_validation_score_does_not_reward_a_constant_scorer_for_a_sorted_gallery():

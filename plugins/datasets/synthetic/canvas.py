@@ -100,22 +100,21 @@ def mesh(rng: np.random.Generator, x: Field, y: Field, pitch: float, jitter: flo
 
     The borders of jittered cells are those of a Voronoi diagram, so 0 gives a regular mesh and 0.5 a distorted one.
     """
-    row_height = pitch * 0.866
-    row, lowest = np.floor(y / row_height).astype(np.int32), int(np.floor(y.min() / row_height)) - 1
-    columns = int((x.max() - x.min()) / pitch) + 6
-    left = int(np.floor(x.min() / pitch)) - 2
-    offsets = jitter * rng.uniform(-1, 1, (2, int(row.max()) - lowest + 2, columns)).astype(np.float32)
+    across, down = (x / pitch).astype(np.float32), (y / (0.866 * pitch)).astype(np.float32)
+    row, lowest, left = np.floor(down).astype(np.int32), int(np.floor(down.min())) - 1, int(np.floor(across.min())) - 2
+    size = (2, int(row.max()) - lowest + 2, int(across.max()) - left + 4)
+    offsets = jitter * rng.uniform(-1, 1, size).astype(np.float32)
     near = np.full(x.shape, np.inf, np.float32)
     next_near = near.copy()
     for step in (-1, 0, 1):
         r = row + step
-        shift = 0.5 * (r & 1)
-        middle = np.floor(x / pitch - shift + 0.5).astype(np.int32)
-        for side in (-1, 0, 1):
-            c = middle + side
-            dx = c + shift + offsets[0, r - lowest, c - left] - x / pitch
-            dy = 0.866 * (r + 0.5) + offsets[1, r - lowest, c - left] - y / pitch
-            d = (dx * dx + dy * dy).astype(np.float32)
+        shift = (0.5 * (r & 1)).astype(np.float32)
+        middle = np.floor(across - shift + 0.5).astype(np.int32)
+        for c in (middle - 1, middle, middle + 1):
+            cell = (r - lowest) * size[2] + (c - left)
+            dx = c.astype(np.float32) + (shift - across) + offsets[0].take(cell)
+            dy = np.float32(0.866) * (r.astype(np.float32) + np.float32(0.5) - down) + offsets[1].take(cell)
+            d = dx * dx + dy * dy
             next_near = np.minimum(next_near, np.maximum(near, d))
             near = np.minimum(near, d)
     return np.sqrt(next_near) - np.sqrt(near)

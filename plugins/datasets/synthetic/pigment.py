@@ -73,7 +73,7 @@ def irregular_streaks(canvas: Canvas, lesion: Lesion, rng: Generator) -> Mask:
 
 
 def _streaks(canvas: Canvas, lesion: Lesion, rng: Generator, angles: np.ndarray, reach: np.ndarray) -> Mask:
-    """Fingers from inside the rim out to ``reach`` (n,) at ``angles`` (n,): tapered to a round tip, or ending in a knob."""
+    """Fingers from inside the rim out to ``reach`` (n,) at ``angles`` (n,): tapered, or ending in a knob."""
     ink = Ink(canvas.shape)
     knob = rng.uniform(0.45, 0.65) if rng.random() < 0.4 else 0.26
     for angle, end in zip(angles, reach, strict=True):
