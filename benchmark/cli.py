@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmark run | report | list | data | measure``. Imports torch only inside commands."""
+"""The command line: ``python -m benchmark run | report | list | data``. Imports torch only inside commands."""
 
 from __future__ import annotations
 
@@ -111,7 +111,8 @@ def report(
 
     registry = load_registry(tuple(plugin or ()))
     folder = runs or RunConfig.model_fields["runs"].default
-    report_command(folder, registry, publish, results, readme, trec, reference, json)
+    against = reference or registry.defaults["methods"][0]
+    report_command(folder, against, publish, results, readme, trec, json)
 
 
 @app.command("list", epilog="Example: python -m benchmark list --json")
@@ -144,19 +145,6 @@ def data_verify(
     flags = {"dataset": dataset, "root": root, "cache": cache}
     config = build_config(flags, None, tuple(options or ()))
     raise typer.Exit(verify_command(config, load_registry(tuple(plugin or ())), json))
-
-
-@app.command(epilog="Example: python -m benchmark measure --dataset synthetic")
-def measure(
-    dataset: Annotated[str | None, typer.Option(help="Dataset whose images are encoded.")] = None,
-    root: Root = None,
-    cache: Cache = None,
-    images: Annotated[int, typer.Option(help="How many images.", min=16)] = 256,
-) -> None:
-    """Measure this machine: start-up time, and feature extraction against a plain timm loop."""
-    from benchmark.commands import measure_command
-
-    measure_command(build_config({"dataset": dataset, "root": root, "cache": cache}, None), load_registry(), images)
 
 
 @app.callback()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,13 +12,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from benchmark import report, trec
 from benchmark.cli import complain
 from benchmark.config import RunConfig
+from benchmark.errors import UserError
 from benchmark.files import only_writer
 from benchmark.registry import Registry
+from benchmark.report.writing import write_board
 from benchmark.runner import Outcome, Runner, Unit
 from benchmark.session import dataset_name, make_dataset
-from benchmark.units import Result
+from benchmark.store import slug
 
 out, err = Console(), Console(stderr=True)
 
@@ -80,7 +82,7 @@ def _run_units(runner: Runner, units: list[Unit], quiet: bool) -> Outcome:
 
 @contextmanager
 def _progress(quiet: bool) -> Iterator[Progress]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, disable=quiet) as bars:
         yield bars
 
@@ -95,6 +97,74 @@ def _show_plan(units: list[Unit], as_json: bool) -> None:
     for unit in waiting:
         table.add_row(unit.title, str(unit.trial), unit.why)
     out.print(table)
+
+
+def _report_run(runner: Runner, outcome: Outcome, as_json: bool) -> None:
+    """Print and write the leaderboard of the rows of this run."""
+    chosen = [one for one in report.from_runs(runner.config.runs) if one.record.key in outcome.keys]
+    boards = report.leaderboards(chosen, runner.reference)
+    folder = runner.config.runs / "report"
+    for board in boards:
+        write_board(board, folder)
+    _show(boards, as_json)
+    err.print(f"Tables and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _show(boards: list[report.Leaderboard], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([_board_json(board) for board in boards], indent=1))
+        return
+    for board in boards:
+        out.print(report.terminal(board, out.width))
+
+
+def _board_json(board: report.Leaderboard) -> dict[str, Any]:
+    lines = [
+        {"method": line.label, "kind": line.kind, "encoder": line.encoder, **line.numbers}
+        for line in (*board.lines, *board.apart)
+    ]
+    table = board.table
+    return {
+        "dataset": table.dataset.name,
+        "synthetic": table.dataset.synthetic,
+        "protocol": table.protocol.model_dump(exclude={"fold"}),
+        "reference": board.reference,
+        "rows": lines,
+    }
+
+
+def report_command(
+    runs: Path, reference: str, publish: bool, results: Path, readme: Path, with_trec: bool, as_json: bool
+) -> None:
+    """Write the tables of all stored runs, or publish them.
+
+    Raises:
+        UserError: there is nothing to report, or a stored file is damaged.
+    """
+    evaluations = report.from_runs(runs)
+    if publish:
+        for message in report.publish(evaluations, results, readme, reference):
+            err.print(message, markup=False, highlight=False, soft_wrap=True)
+        return
+    if not evaluations:
+        raise UserError(f"There are no runs in {runs}. Start one: python -m benchmark run --dataset synthetic.")
+    boards = report.leaderboards(evaluations, reference)
+    folder = runs / "report"
+    for board in boards:
+        write_board(board, folder)
+    if with_trec:
+        _write_trec(evaluations, folder)
+    _show(boards, as_json)
+    err.print(f"Tables and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _write_trec(evaluations: list[report.Evaluated], folder: Path) -> None:
+    for record, ranking, judgments, _ in evaluations:
+        fold = "" if record.protocol.fold is None else f"-fold{record.protocol.fold}"
+        target = folder / "trec" / slug("-".join(record.table))
+        trec.write_qrels(target / f"qrels{fold}-{record.judgments}.txt", judgments())
+        name = f"{slug(record.method.row)}-{slug(record.encoder.name)}-s{record.seed}{fold}-{record.key[:8]}"
+        trec.write_run(target / f"{name}.run", ranking(), judgments(), slug(record.method.row))
 
 
 def verify_command(config: RunConfig, registry: Registry, as_json: bool) -> int:

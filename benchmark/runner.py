@@ -64,9 +64,9 @@ class Unit:
 
 @dataclass
 class Outcome:
-    """What became of a run."""
+    """What became of a run. ``keys`` are those of its evaluations, new and stored."""
 
-    records: list[tuple[Path, EvaluationRecord]] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
     failures: list[Result] = field(default_factory=list)
     ran: int = 0
 
@@ -106,7 +106,7 @@ class Runner:
         ]
 
     def run(self, units: list[Unit], progress: Callable[[str], None] = lambda title: None) -> Outcome:
-        """Run what is missing, store each result as it comes, and return all records of the run."""
+        """Run what is missing, store each result as it comes, and say what became of it."""
         outcome = Outcome()
         names = [self.store.put_judgments(judgments) for judgments in self.judgments]
         missing = [unit for unit in units if unit.evaluated is None]
@@ -121,12 +121,8 @@ class Runner:
                 self._save(unit, result, names[unit.trial])
                 outcome.ran += 1
         failed = {(result.work.method, result.work.seed, result.work.trial) for result in outcome.failures}
-        for unit in units:
-            if (unit.plan.name, unit.seed, unit.trial) not in failed:
-                path = unit.evaluated or self.store.find("evaluations", unit.key)
-                assert path is not None
-                outcome.records.append((path, self.store.evaluation(path)))
-        outcome.records += self._oracle(names)
+        outcome.keys = {unit.key for unit in units if (unit.plan.name, unit.seed, unit.trial) not in failed}
+        outcome.keys |= set(self._oracle(names))
         return outcome
 
     def _execute(self, works: list[Work]) -> Iterator[Result]:
@@ -227,16 +223,16 @@ class Runner:
         files = {"ranking.safetensors": save_ranking(ranking, result.scores), "timings.json": timings}
         self.store.put("evaluations", evaluated, files)
 
-    def _oracle(self, names: list[str]) -> list[tuple[Path, EvaluationRecord]]:
-        """Rank by the labels themselves, where there are criteria: the row that is shown apart."""
-        dataset, records = self.session.dataset, []
+    def _oracle(self, names: list[str]) -> list[str]:
+        """Rank by the labels themselves, where there are criteria: the row that is shown apart. Return its keys."""
+        dataset, keys = self.session.dataset, []
         if not dataset.criteria or not self.config.controls:
             return []
         for index, trial in enumerate(self.session.trials):
             protocol_info = self._protocol(index)
             key = digest(["oracle", 1, self.session.dataset_info.fingerprint, protocol_info.model_dump()])
-            path = self.store.find("evaluations", key)
-            if path is None:
+            keys.append(key)
+            if self.store.find("evaluations", key) is None:
                 codes = [protocol.criterion_codes(dataset, cases) for cases in (trial.queries, trial.gallery)]
                 scores = evaluation.oracle_scores(*codes).astype("float32")
                 record = EvaluationRecord(
@@ -254,9 +250,8 @@ class Runner:
                     files={},
                 )
                 ranking = evaluation.rank(scores, self.judgments[index])
-                path = self.store.put("evaluations", record, {"ranking.safetensors": save_ranking(ranking, scores)})
-            records.append((path, self.store.evaluation(path)))
-        return records
+                self.store.put("evaluations", record, {"ranking.safetensors": save_ranking(ranking, scores)})
+        return keys
 
     def _log(self, result: Result) -> None:
         with (self.config.runs / "run.log").open("a", encoding="utf-8") as file:
