@@ -8,6 +8,7 @@ import importlib.metadata
 import importlib.util
 import os
 import sys
+import sysconfig
 import tomllib
 import traceback
 from collections.abc import Callable, Iterator
@@ -243,11 +244,16 @@ def _refuse_shadowing() -> None:
 
 
 def describe(error: BaseException) -> str:
-    """Describe an exception in a sentence with the file and line where it was raised."""
+    """Describe an exception in a sentence with a file and line: the last that is neither a library's nor the harness's,
+    since that is where an author can mend it.
+    """
     text = f"{type(error).__name__}: {error}" if not isinstance(error, UserError) else str(error)
     if isinstance(error, SyntaxError) and error.filename:
         return f"SyntaxError: {error.msg} ({error.filename}:{error.lineno})"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
     if isinstance(error, UserError) or not frames:
         return text
-    return f"{text} ({frames[-1].filename}:{frames[-1].lineno})"
+    others = (sysconfig.get_paths()["purelib"], sysconfig.get_paths()["stdlib"], str(Path(__file__).parent))
+    own = [frame for frame in frames if not frame.filename.startswith(others)]
+    place = (own or frames)[-1]
+    return f"{text} ({place.filename}:{place.lineno})"

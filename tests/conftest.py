@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 TOY = ROOT / "tests" / "toy.py"
 TOY_RUN = ("run", "--plugin", str(TOY), "--dataset", "toy", "--encoder", "mean-colour", "--quiet")
-FAST = ("--set", "training.epochs=2", "--set", "training.batch_size=24", "--set", "clip4cir.width=16", "--set", "tirg.width=16")
+FAST = ("--set", "training.epochs=2", "--set", "training.batch_size=24")
+NARROW = ("--set", "tirg.width=16")
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

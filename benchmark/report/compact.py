@@ -118,8 +118,9 @@ def from_published(results: Path) -> list[Evaluated]:
         names = _file_names(table) if table else {}
         for identity, row in table.rows.items() if table else ():
             error = functools.partial(damaged_compact, folder / f"{names[identity]}.safetensors")
+            truth = functools.partial(getattr, table, "judgments")
             found += [
-                Evaluated(record, functools.partial(row.seed, index), functools.partial(getattr, table, "judgments"), error)
+                Evaluated(record, functools.partial(row.seed, index), truth, error)
                 for index, record in enumerate(row.records)
             ]
     return found
@@ -142,7 +143,8 @@ def _file_names(table: CompactTable) -> dict[Identity, str]:
     names = {identity: slug("-".join(identity)) for identity in table.rows}
     taken = [*names.values(), Path(JUDGMENTS).stem]
     return {
-        identity: name if taken.count(name) == 1 else f"{name}-{digest(identity)[:8]}" for identity, name in names.items()
+        identity: name if taken.count(name) == 1 else f"{name}-{digest(identity)[:8]}"
+        for identity, name in names.items()
     }
 
 
@@ -174,5 +176,6 @@ def _read_ranking(path: Path) -> NDArray[np.uint16]:
     except (UserError, KeyError) as error:
         raise damaged_compact(path, "it is missing or no whole safetensors file") from error
     if ranking.dtype != np.uint16 or ranking.ndim != 3:
-        raise damaged_compact(path, f"its ranking is {ranking.dtype} {ranking.shape}, not uint16 (seeds, queries, candidates)")
+        found = f"its ranking is {ranking.dtype} {ranking.shape}"
+        raise damaged_compact(path, f"{found}, not uint16 (seeds, queries, candidates)")
     return ranking

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.files import write_atomic
-from benchmark.report import wording
 from benchmark.report.columns import points, raw
 from benchmark.report.formats import csv_text
 from benchmark.report.leaderboard import Leaderboard, Line, column_name
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#5F5F5F"
 """Okabe and Ito's palette: told apart by colour-blind readers; the markers tell the kinds apart without colour."""
-STYLE = {
+STYLE: Any = {
     "svg.fonttype": "path",
     "svg.hashsalt": "dermcir",
     "font.family": "DejaVu Sans",
@@ -105,7 +104,8 @@ def macro_map_rows(board: Leaderboard) -> list[list[str]]:
     """Return what the first picture shows: macro mAP and its interval, a line a row."""
     names = ["macro_map", "macro_map_low", "macro_map_high"]
     lines = (*board.lines, *board.apart)
-    return [[*FACTS, *names], *([*_facts(board, line), *(raw(line.numbers.get(name)) for name in names)] for line in lines)]
+    rows = ([*_facts(board, line), *(raw(line.numbers.get(name)) for name in names)] for line in lines)
+    return [[*FACTS, *names], *rows]
 
 
 def draw_macro_map(board: Leaderboard) -> Figure:

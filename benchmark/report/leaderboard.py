@@ -93,9 +93,10 @@ def leaderboard(table: Table, reference: str | None) -> Leaderboard:
     if table.protocol.evaluate != "cv":
         expected = {column_name(name): value for name, value in chance(_judgments(table)).items()}
         apart.append(Line(CHANCE, "chance", expected))
-    label = next((line.label for line in methods if line.reference), None)
+    label = next((line.label for line in methods if line.reference), "")
     family = sum("p_raw" in line.numbers for line in methods)
-    return Leaderboard(table, tuple(methods), tuple(apart), label or reference or "reference", label is not None, family)
+    shown = label or reference or "reference"
+    return Leaderboard(table, tuple(methods), tuple(apart), shown, bool(label), family)
 
 
 def _kind(row: Row) -> Literal["method", "reads labels"]:
@@ -256,7 +257,7 @@ def _differences_over_folds(lines: list[Line], table: Table) -> list[Line]:
             [_mean_over_seeds(side.results[fold], table.judgments[fold])["macro_map"] for fold in shared]
             for side in (row, reference)
         ]
-        differences = np.subtract(*means)
+        differences = np.subtract(means[0], means[1])
         if len(differences):
             error = _standard_error(list(differences))
             added = {"row_minus_reference": float(differences.mean())}

@@ -39,12 +39,14 @@ def publish(evaluations: Iterable[Evaluated], results: Path, readme: Path, refer
 
     Only rows with default options under default conditions on test are published. A row whose seeds are all published
     under the same keys stays as it is, whatever its ranking on this machine; any other row is replaced as a whole. The
-    tables come from ``results`` alone, so without any evaluation this only rebuilds. Returns what changed, in sentences.
+    tables come from ``results`` alone: without any evaluation this only rebuilds them. Returns what changed, a
+    sentence each.
 
     Raises:
         UserError: a stored file is damaged, the README can't be filled, or something can't be written.
     """
     text = _read_readme(readme)
+    from_published(results)  # what is damaged there must be known before anything is written
     messages = _import(evaluations, results)
     boards = leaderboards(from_published(results), reference)
     for board in boards:

@@ -158,7 +158,8 @@ def stale(record: EvaluationRecord) -> tuple[str, ...]:
 
 def _table(evaluations: Sequence[Evaluated]) -> Table:
     chosen, outdated = select(evaluations)
-    notes = [f"Left out, because the data or its judgments have changed since: {', '.join(outdated)}."] if outdated else []
+    why = "Left out, because the data or its judgments have changed since"
+    notes = [f"{why}: {', '.join(outdated)}."] if outdated else []
     judgments: dict[int | None, Judgments] = {}
     rows: dict[tuple[str, str], list[Evaluated]] = {}
     for one in chosen:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from benchmark.report.columns import LABELS, NEAR, STALE, missed_heading
 from benchmark.report.leaderboard import BOOTSTRAP_DRAWS, CHANCE, SEPARABLE, TEST_DRAWS, Leaderboard, Line
 
 SYNTHETIC = (
-    "All images of this table are **synthetic**: a program draws them, and nothing here says how a method does on patients."
+    "All images of this table are **synthetic**: a program draws them, "
+    "and nothing here says how a method does on patients."
 )
 GALLERIES = {"split": "the other cases of the same split", "archive": "the cases of train and valid"}
 
@@ -67,25 +70,26 @@ def method_paragraph(board: Leaderboard) -> str:
     gap = "Composition gap: macro mAP minus that of the better of the image-only and text-only rows."
     if board.cross_validated:
         return (
-            "Numbers are percentage points: the mean over folds of the mean over a fold's seeds. ± is the standard error "
-            "over folds, for differences that of the difference paired by fold; a difference under two standard errors "
-            f"is a tie, and the simpler variant wins. {gap}"
+            "Numbers are percentage points: the mean over folds of the mean over a fold's seeds. ± is the standard "
+            "error over folds, for differences that of the difference paired by fold; a difference under two standard "
+            f"errors is a tie, and the simpler variant wins. {gap}"
         )
     missed = f" {missed_heading(board).capitalize()}: lower is better." if board.critical else ""
     return (
-        f"Numbers are percentage points, means over seeds. ± is the standard deviation over seeds; [95 %] is a two-level "
-        f"bootstrap interval of macro mAP (seeds, then queries within group; {BOOTSTRAP_DRAWS:,} draws), conditional on "
-        f"this gallery. {_tests(board)} {gap}{missed}"
+        "Numbers are percentage points, means over seeds. ± is the standard deviation over seeds; [95 %] is a two-level "
+        f"bootstrap interval of macro mAP (seeds, then queries within group; {BOOTSTRAP_DRAWS:,} draws), conditional "
+        f"on this gallery. {_tests(board)} {gap}{missed}"
     )
 
 
 def _tests(board: Leaderboard) -> str:
+    name = f"`{board.reference}`"
     if not board.has_reference:
-        return f"p and wins are left open: no row of this table is of `{board.reference}`, the method to test against."
+        return f"p and wins are left open: no row of this table is of {name}, the method to test against."
     return (
-        f"p: two-sided sign-flip test of the difference in macro mAP between `{board.reference}` and the row ({TEST_DRAWS:,} "
-        f"draws, signs flipped by query), adjusted by Holm over the {board.family} rows that `{board.reference}` is tested "
-        f"against. Wins by seed: seeds in which `{board.reference}` has the higher macro mAP."
+        f"p: two-sided sign-flip test of the difference in macro mAP between {name} and the row ({TEST_DRAWS:,} draws, "
+        f"signs flipped by query), adjusted by Holm over the {board.family} rows that {name} is tested against. "
+        f"Wins by seed: seeds in which {name} has the higher macro mAP."
     )
 
 
@@ -94,7 +98,9 @@ def marks(board: Leaderboard) -> list[str]:
     lines = (*board.lines, *board.apart)
     found = []
     if any(line.near_best for line in lines):
-        found.append(f"{NEAR} not separable from the best row (paired p > {SEPARABLE}, not adjusted): a description, no test.")
+        found.append(
+            f"{NEAR} not separable from the best row (paired p > {SEPARABLE}, not adjusted): a description, no test."
+        )
     if any(line.kind == "reads labels" for line in lines):
         found.append(f"{LABELS} reads labels that no method sees: a reference point, not a method.")
     if any(line.kind == "chance" for line in lines):
@@ -112,7 +118,7 @@ def _seed_notes(board: Leaderboard) -> list[str]:
     """Say where a comparison had fewer seeds than the row, or none."""
     if board.cross_validated or not board.has_reference:
         return []
-    short = [line.label for line in board.lines if line.numbers.get("wins_of", line.numbers["seeds"]) < line.numbers["seeds"]]
+    short = [line.label for line in board.lines if line.numbers.get("wins_of", np.inf) < line.numbers["seeds"]]
     none = [line.label for line in board.lines if not line.reference and "wins_of" not in line.numbers]
     notes = [f"p and wins use only the seeds shared with `{board.reference}`: {', '.join(short)}."] if short else []
     alone = f"Not tested (no seed or no encoder shared with `{board.reference}`): {', '.join(none)}."

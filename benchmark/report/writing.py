@@ -13,7 +13,7 @@ from benchmark.report.table import Evaluated, tables
 
 
 def leaderboards(evaluations: Iterable[Evaluated], reference: str | None) -> list[Leaderboard]:
-    """Return the leaderboard of every table; ``reference`` is the name of the method that the others are tested against.
+    """Return the leaderboard of every table; ``reference`` names the method that the others are tested against.
 
     Raises:
         UserError: a stored file is damaged.
