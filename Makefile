@@ -4,15 +4,19 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 METHODS ?= proposed,tirg,clip4cir
 
-.PHONY: run test clean
+.PHONY: run test measure clean
 
 run: $(VENV)/.installed
 	$(BIN)/python -m benchmark run --dataset synthetic --methods $(METHODS)
 
 test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+measure: $(VENV)/.installed
+	$(BIN)/python -m tests.measure
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

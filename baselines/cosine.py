@@ -1,4 +1,7 @@
-"""Cosine of two global vectors, the score of most composed-retrieval methods. Shapes: q queries, g candidates, d width."""
+"""Cosine of two global vectors, the score of most composed-retrieval methods.
+
+Shapes: q queries, g candidates, d width.
+"""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ class Posterior(Method):
     def __init__(self, spec: FeatureSpec, options: PosteriorOptions):
         super().__init__(spec, options)
         width, drop = options.width, options.dropout
+        self.width = width
         trunks = {"image": _trunk(spec.image_width, width, drop), "text": _trunk(spec.text_width, width, drop)}
         heads = {f"{side}_groups": nn.Linear(width, spec.groups) for side in trunks}
         self.model = nn.ModuleDict({**trunks, **heads})
@@ -41,7 +42,7 @@ class Posterior(Method):
         self.device = context.device
         weight = context.training.criterion_weight
         values = tuple(len(criterion.values) for criterion in self.spec.criteria)
-        heads = CriterionHeads(self.model["image_groups"].in_features, values, "global")  # type: ignore[arg-type]
+        heads = CriterionHeads(self.width, values, "global")
 
         def loss(rows: Tensor) -> dict[str, Tensor]:
             batch, cases = make_batch(train, rows, context.device)
@@ -63,6 +64,10 @@ class Posterior(Method):
         with torch.no_grad(), evaluating(self.model):
             logits = self._logits("image", queries.images.pooled) + self._logits("text", queries.texts.pooled)
             return (logits.softmax(1) @ self._logits("image", gallery.images.pooled).softmax(1).T).cpu()
+
+    def modules(self) -> tuple[nn.Module, ...]:
+        """Return both experts."""
+        return (self.model,)
 
     def state(self) -> dict[str, Tensor]:
         """Return the weights of both experts."""

@@ -30,29 +30,44 @@ data_app = typer.Typer(help="Look after a dataset.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 out, err = Console(), Console(stderr=True)
 
-Plugins = Annotated[list[str] | None, typer.Option("--plugin", help="A plugin: path/to/file.py or pkg.module. Repeatable.")]
+Plugins = Annotated[
+    list[str] | None, typer.Option("--plugin", help="A plugin: path/to/file.py or pkg.module. Repeatable.")
+]
 Traceback = Annotated[bool, typer.Option("--traceback", help="Show the full traceback of a plugin's error.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 Root = Annotated[Path | None, typer.Option(help="Your copy of the dataset; derm7pt also reads DERM7PT_ROOT.")]
-Cache = Annotated[Path | None, typer.Option(help="Folder for drawn images and features [default: DERMCIR_CACHE, else the user's cache].")]
+Cache = Annotated[
+    Path | None,
+    typer.Option(help="Folder for drawn images and features [default: DERMCIR_CACHE, else the user's cache]."),
+]
 Runs = Annotated[Path | None, typer.Option(help="Folder of the runs [default: runs].")]
 
 
 @app.command(epilog="Example: python -m benchmark run --methods proposed,tirg --seeds 0-4 --set tirg.width=256")
 def run(
     methods: Annotated[str | None, typer.Option(help="Comma-separated methods or composers; see `list`.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="Dataset [default: derm7pt where its root is set, else synthetic].")] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Dataset [default: derm7pt where its root is set, else synthetic].")
+    ] = None,
     root: Root = None,
     encoder: Annotated[str | None, typer.Option(help="Encoder [default: packaged].")] = None,
     task: Annotated[str | None, typer.Option(help="Task [default: case-search].")] = None,
-    evaluate: Annotated[str | None, typer.Option(help="test, or cv: 5-fold cross-validation over train + valid.")] = None,
-    gallery: Annotated[str | None, typer.Option(help="split (the other test cases), or archive (train + valid).")] = None,
+    evaluate: Annotated[
+        str | None, typer.Option(help="test, or cv: 5-fold cross-validation over train + valid.")
+    ] = None,
+    gallery: Annotated[
+        str | None, typer.Option(help="split (the other test cases), or archive (train + valid).")
+    ] = None,
     view: Annotated[str | None, typer.Option(help="View of query and gallery, e.g. clinical.")] = None,
     text_style: Annotated[str | None, typer.Option(help="canonical, paraphrase, terse or partial:K.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds, e.g. 0-4 or 0,2 [default: 0-2].")] = None,
-    reference: Annotated[str | None, typer.Option(help="Method that the others are tested against [default: the first].")] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="Method that the others are tested against [default: the first].")
+    ] = None,
     controls: Annotated[bool | None, typer.Option(help="Run the control rows too.")] = None,
-    options: Annotated[list[str] | None, typer.Option("--set", help="COMPONENT.OPTION=VALUE or training.OPTION=VALUE.")] = None,
+    options: Annotated[
+        list[str] | None, typer.Option("--set", help="COMPONENT.OPTION=VALUE or training.OPTION=VALUE.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with any of these settings.")] = None,
     plugin: Plugins = None,
     jobs: Annotated[int | None, typer.Option(help="Units that run at once [default: cores / threads].")] = None,
@@ -178,7 +193,9 @@ def _component_table(kind: str, components: list[Component]) -> Table:
 def _listing(registry: Registry) -> dict[str, Any]:
     fields = ("name", "owner", "summary", "citation")
     listing: dict[str, Any] = {
-        kind: [{field: getattr(component, field) for field in fields} for component in registry.components[kind].values()]
+        kind: [
+            {field: getattr(component, field) for field in fields} for component in registry.components[kind].values()
+        ]
         for kind in KINDS
     }
     listing["plugins"] = [{"name": p.name, "source": p.source, "error": p.error} for p in registry.plugins]

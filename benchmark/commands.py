@@ -41,8 +41,8 @@ def run_command(
         try:
             outcome = _run_units(runner, units, quiet)
         except KeyboardInterrupt:
-            left = sum(unit.evaluated is None and runner.store.find("evaluations", unit.key) is None for unit in units)
-            complain(f"Stopped: {len(units) - left} of {len(units)} units are stored; the same command goes on from there.")
+            done = sum(runner.store.find("evaluations", unit.key) is not None for unit in units)
+            complain(f"Stopped: {done} of {len(units)} units are stored; the same command goes on from there.")
             return 130
         _report_run(runner, outcome, as_json)
     for failure in outcome.failures:
@@ -82,7 +82,8 @@ def _run_units(runner: Runner, units: list[Unit], quiet: bool) -> Outcome:
 
 @contextmanager
 def _progress(quiet: bool) -> Iterator[Progress]:
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    words = TextColumn("{task.description}", markup=False)
+    columns = (words, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, disable=quiet) as bars:
         yield bars
 
@@ -93,7 +94,8 @@ def _show_plan(units: list[Unit], as_json: bool) -> None:
         rows = [{"unit": unit.title, "trial": unit.trial, "why": unit.why, "key": unit.key} for unit in waiting]
         print(json.dumps({"stored": len(units) - len(waiting), "would_run": rows}, indent=1))
         return
-    table = Table("unit", "trial", "would", title=f"{len(waiting)} of {len(units)} units would run", title_justify="left")
+    title = f"{len(waiting)} of {len(units)} units would run"
+    table = Table("unit", "trial", "would", title=title, title_justify="left")
     for unit in waiting:
         table.add_row(unit.title, str(unit.trial), unit.why)
     out.print(table)

@@ -12,6 +12,7 @@ import json
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -49,9 +50,9 @@ class FeatureStore:
         for start in range(0, len(paths), SHARD):
             part = slice(start, start + SHARD)
             key = shard_key("image", self.encoder.image_fingerprint, contents[part])
-            shards.append(self._shard(key, lambda part=part: self._encode_images(paths[part], progress)))  # type: ignore[misc]
-        levels = tuple(torch.cat([shard[f"level{i}"] for shard in shards]) for i in range(len(self.encoder.level_widths)))
-        return ImageFeatures(levels, self.encoder.grids, torch.cat([shard["pooled"] for shard in shards]))
+            shards.append(self._shard(key, partial(self._encode_images, paths[part], progress)))
+        levels = [torch.cat([shard[f"level{i}"] for shard in shards]) for i in range(len(self.encoder.level_widths))]
+        return ImageFeatures(tuple(levels), self.encoder.grids, torch.cat([shard["pooled"] for shard in shards]))
 
     def texts(self, texts: Sequence[str]) -> TextFeatures:
         """Return half-precision features of ``texts``, in that order; equal texts are encoded once."""
@@ -60,7 +61,7 @@ class FeatureStore:
         for start in range(0, len(unique), SHARD):
             part = unique[start : start + SHARD]
             key = shard_key("text", self.encoder.text_fingerprint, part)
-            shards.append(self._shard(key, lambda part=part: self._encode_texts(part)))  # type: ignore[misc]
+            shards.append(self._shard(key, partial(self._encode_texts, part)))
         longest = max(shard["tokens"].shape[1] for shard in shards)
         tokens = torch.cat([_pad(shard["tokens"], longest) for shard in shards])
         mask = torch.cat([_pad(shard["mask"], longest) for shard in shards]).bool()
@@ -130,7 +131,8 @@ def open_image(path: Path) -> Image.Image:
     try:
         with Image.open(path) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise UserError(f"{path}: {image.width} x {image.height} pixels are too many; resize the picture first.")
+                size = f"{image.width} x {image.height}"
+                raise UserError(f"{path}: {size} pixels are too many; resize the picture first.")
             image.load()
             return ImageOps.exif_transpose(image).convert("RGB")
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
@@ -150,5 +152,5 @@ def _digest(tensors: dict[str, Tensor]) -> str:
 
 def _pad(values: Tensor, length: int) -> Tensor:
     """Pad (b, n, ...) with zeros to (b, length, ...)."""
-    missing = length - values.shape[1]
-    return torch.cat([values, values.new_zeros(values.shape[0], missing, *values.shape[2:])], dim=1) if missing else values
+    padding = values.new_zeros(values.shape[0], length - values.shape[1], *values.shape[2:])
+    return torch.cat([values, padding], dim=1)

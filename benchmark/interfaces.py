@@ -322,7 +322,7 @@ class Composer(nn.Module):
     """How the row is called in a table, where the registered name would promise too much."""
     modality: ClassVar[Literal["image", "text", "image+text"]] = "image+text"
     criterion_key: str = "global"
-    """Candidate key that the criterion heads read: ``"global"``, or ``"local"`` where region i belongs to criterion i."""
+    """Candidate key that the criterion heads read: ``"global"``, or ``"local"`` where region i is criterion i's."""
 
     def __init__(self, spec: FeatureSpec, options: BaseModel):
         super().__init__()
@@ -337,9 +337,7 @@ class Composer(nn.Module):
         """Return the candidate representation of b images. It may not depend on any query."""
         raise NotImplementedError(f"{type(self).__name__} must define embed(images)")
 
-    def auxiliary_loss(
-        self, batch: Batch, query: Representation, candidates: Representation
-    ) -> Mapping[str, Tensor]:
+    def auxiliary_loss(self, batch: Batch, query: Representation, candidates: Representation) -> Mapping[str, Tensor]:
         """Return named scalar losses to add to the unified objective."""
         return {}
 
@@ -379,8 +377,6 @@ class Method(ABC):
     modality: ClassVar[Literal["image", "text", "image+text"]] = "image+text"
     label: ClassVar[str | None] = None
     trained: ClassVar[bool] = True
-    model: nn.Module | None = None
-    """The network, where there is one: its parameters are counted for the table."""
 
     def __init__(self, spec: FeatureSpec, options: BaseModel):
         self.spec = spec
@@ -394,6 +390,10 @@ class Method(ABC):
     def score(self, queries: Queries, gallery: Gallery) -> Tensor:
         """Return scores (q, g), finite, higher is more relevant."""
 
+    def modules(self) -> tuple[nn.Module, ...]:
+        """Return the networks whose parameters the table counts."""
+        return ()
+
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
         """Return everything that ``load`` needs, as tensors for a safetensors file."""
@@ -406,5 +406,3 @@ class Method(ABC):
 def representation_shapes(representation: Representation) -> str:
     """Describe a representation for an error message, e.g. ``global (4, 128), local (4, 7, 128)``."""
     return ", ".join(f"{key} {tuple(value.shape)}" for key, value in representation.items())
-
-

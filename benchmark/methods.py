@@ -61,7 +61,7 @@ class MethodPlan:
     def info(self, method: Method | None = None) -> MethodInfo:
         """Describe it for a record; ``method`` supplies the number of parameters."""
         cls = self.component.load()
-        model = getattr(method, "model", None)
+        networks = method.modules() if method else ()
         return MethodInfo(
             name=self.name,
             row=self.row,
@@ -72,12 +72,12 @@ class MethodPlan:
             options=self.settings(),
             modality=cls.modality,  # type: ignore[attr-defined]
             trained=getattr(cls, "trained", True),
-            parameters=sum(parameter.numel() for parameter in model.parameters()) if model is not None else 0,
+            parameters=sum(parameter.numel() for network in networks for parameter in network.parameters()),
         )
 
 
-def plan_method(registry: Registry, name: str, given: Mapping[str, Any], suffix: Mapping[str, Any]) -> MethodPlan:
-    """Resolve ``name`` and check its options; ``suffix`` holds other settings that a row's name must show.
+def plan_method(registry: Registry, name: str, given: Mapping[str, Any]) -> MethodPlan:
+    """Resolve ``name`` and check the options that were ``given`` for it.
 
     Raises:
         UserError: an unknown name or option.
@@ -92,7 +92,7 @@ def plan_method(registry: Registry, name: str, given: Mapping[str, Any], suffix:
     elif "scorer" in given:
         raise UserError(f"Method {name} has no scorer to set: it is no composer.")
     label = getattr(component.load(), "label", None) or name
-    shown = {**changes(options), **suffix}
+    shown = changes(options)
     if scorer and scorer_options:
         if scorer.name != component.load().scorer:  # type: ignore[attr-defined]
             shown["scorer"] = scorer.name
@@ -129,6 +129,6 @@ def _construct(component: Component, spec: FeatureSpec, options: BaseModel | Non
         if "argument" not in str(error):
             raise
         raise PluginError(
-            f"{component.kind[:-1]} {component.name!r} of plugin {component.owner}: {cls.__name__}(spec, options) failed: "
-            f"{error}. Define __init__(self, spec, options), and call super().__init__(spec, options)."
+            f"{component.kind[:-1]} {component.name!r} of plugin {component.owner}: {cls.__name__}(spec, options) "
+            f"failed: {error}. Define __init__(self, spec, options), and call super().__init__(spec, options)."
         ) from error

@@ -45,14 +45,17 @@ class EncoderInfo(Strict):
 
 
 class ProtocolInfo(Strict):
-    """What was asked: equal protocols (but for the fold) share a table."""
+    """What was asked: equal protocols (but for the fold) share a table. ``training`` names what of the shared training
+    differs from the defaults.
+    """
 
     task: str
     evaluate: str
     fold: int | None
-    gallery: str
-    view: str
-    text_style: str
+    gallery: str = "split"
+    view: str = "dermoscopic"
+    text_style: str = "canonical"
+    training: str = ""
     exclusion: str = "own case, by id"
 
 
@@ -95,7 +98,7 @@ class EvaluationRecord(Strict):
     def table(self) -> tuple[str, ...]:
         """What two records must share to stand in one table."""
         p = self.protocol
-        return (self.dataset.name, p.task, p.evaluate, p.gallery, p.view, p.text_style)
+        return (self.dataset.name, p.task, p.evaluate, p.gallery, p.view, p.text_style, p.training)
 
 
 def digest(value: Any) -> str:

@@ -13,6 +13,7 @@ import tomllib
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -65,7 +66,8 @@ class Component:
             return NoOptions
         model = _resolve(self.options_target, self)
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            raise PluginError(f"{self.kind[:-1]} {self.name!r} of plugin {self.owner}: options={model!r} is no pydantic model.")
+            place = f"{self.kind[:-1]} {self.name!r} of plugin {self.owner}"
+            raise PluginError(f"{place}: options={model!r} is no pydantic model.")
         return model
 
 
@@ -154,14 +156,14 @@ def load_registry(extra: tuple[str, ...] = ()) -> Registry:
 
 def _sources(shipped: list[str], extra: list[str]) -> Iterator[tuple[str, str, Callable[[], Any]]]:
     for module in shipped:
-        yield module, "shipped", lambda module=module: importlib.import_module(module)  # type: ignore[misc]
+        yield module, "shipped", partial(importlib.import_module, module)
     for entry in importlib.metadata.entry_points(group=hookspecs.PROJECT):
         yield entry.name, f"entry point {entry.value}", entry.load
     for target in dict.fromkeys(extra):
         if target.endswith(".py"):
-            yield Path(target).stem, target, lambda target=target: _import_file(Path(target))  # type: ignore[misc]
+            yield Path(target).stem, target, partial(_import_file, Path(target))
         else:
-            yield target, "module", lambda target=target: importlib.import_module(target)  # type: ignore[misc]
+            yield target, "module", partial(importlib.import_module, target)
 
 
 def _import_file(path: Path) -> ModuleType:
@@ -190,7 +192,7 @@ def _load_one(manager: pluggy.PluginManager, registry: Registry, name: str, plug
         raise UserError(f"another plugin is already called {name!r}; rename the file or the entry point")
     manager.register(plugin, name)
     try:
-        _refuse_unknown_hooks(manager, plugin, name)
+        _refuse_unknown_hooks(manager, plugin)
         implementations = 0
         for kind in KINDS:
             for hook in getattr(manager.hook, f"register_{kind}").get_hookimpls():
@@ -205,10 +207,11 @@ def _load_one(manager: pluggy.PluginManager, registry: Registry, name: str, plug
         raise
 
 
-def _refuse_unknown_hooks(manager: pluggy.PluginManager, plugin: Any, name: str) -> None:
+def _refuse_unknown_hooks(manager: pluggy.PluginManager, plugin: Any) -> None:
     for caller in manager.get_hookcallers(plugin) or []:
         if not caller.has_spec():
-            raise UserError(f"hook {caller.name!r} does not exist. {near_misses(caller.name, [f'register_{k}' for k in KINDS])}")
+            near = near_misses(caller.name, [f"register_{kind}" for kind in KINDS])
+            raise UserError(f"hook {caller.name!r} does not exist. {near}")
 
 
 def _bound_register(registry: Registry, kind: str, owner: str) -> hookspecs.Register:
@@ -219,7 +222,9 @@ def _bound_register(registry: Registry, kind: str, owner: str) -> hookspecs.Regi
         for rival in rivals:
             if name in registry.components[rival]:
                 first = registry.components[rival][name].owner
-                raise UserError(f"{kind[:-1]} {name!r} is already registered by plugin {first}; {owner} must choose another name")
+                raise UserError(
+                    f"{kind[:-1]} {name!r} is already registered by plugin {first}; {owner} must choose another name"
+                )
         registry.components[kind][name] = Component(kind, name, owner, summary, citation, component, options)
 
     return register

@@ -17,13 +17,13 @@ from benchmark import evaluation, protocol
 from benchmark.config import RunConfig
 from benchmark.environment import environment
 from benchmark.errors import UserError
-from benchmark.methods import MethodPlan
+from benchmark.methods import MethodPlan, changes, plan_method
 from benchmark.protocol import Judgments
 from benchmark.records import EvaluationRecord, MethodInfo, ProtocolInfo, TrainingRecord, digest
 from benchmark.registry import Registry
 from benchmark.session import Session
 from benchmark.store import Store, save_ranking
-from benchmark.units import Result, Work, execute, method_plan
+from benchmark.units import Result, Work, execute
 
 ORACLE = MethodInfo(
     name="oracle-text",
@@ -80,10 +80,12 @@ class Runner:
         self.store = Store(config.runs)
         names = list(dict.fromkeys(config.methods or registry.defaults["methods"]))
         controls = registry.defaults["controls"] if config.controls else []
-        self.plans = {name: method_plan(registry, name, config) for name in dict.fromkeys([*names, *controls])}
+        rows = dict.fromkeys([*names, *controls])
+        self.plans = {name: plan_method(registry, name, config.options.get(name, {})) for name in rows}
         self.reference = config.reference or names[0]
         if self.reference not in self.plans:
-            raise UserError(f"--reference {self.reference} is no method of this run; choose one of {', '.join(self.plans)}.")
+            chosen = ", ".join(self.plans)
+            raise UserError(f"--reference {self.reference} is no method of this run; choose one of {chosen}.")
         self._refuse_unused_options()
 
     @cached_property
@@ -130,7 +132,7 @@ class Runner:
         if jobs == 1:
             yield from map(execute, works)
             return
-        parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1, pre_dispatch=jobs, max_nbytes=None)
+        parallel = Parallel(jobs, return_as="generator_unordered", batch_size=1, pre_dispatch=jobs, max_nbytes=None)
         yield from parallel(delayed(execute)(work) for work in works)
 
     def _unit(
@@ -162,7 +164,13 @@ class Runner:
         c = self.config
         fold = self.session.trials[trial].fold
         return ProtocolInfo(
-            task=c.task, evaluate=c.evaluate, fold=fold, gallery=c.gallery, view=c.view, text_style=c.text_style
+            task=c.task,
+            evaluate=c.evaluate,
+            fold=fold,
+            gallery=c.gallery,
+            view=c.view,
+            text_style=c.text_style,
+            training=", ".join(f"{name}={value}" for name, value in changes(c.training).items()),
         )
 
     def _why(
@@ -212,7 +220,9 @@ class Runner:
         timings = json.dumps(dict(result.timings or {})).encode()
         if unit.trained is None:
             fold = session.trials[unit.trial].fold
-            record = TrainingRecord(key=unit.training_key, evaluate=config.evaluate, fold=fold, view=config.view, **shared)
+            record = TrainingRecord(
+                key=unit.training_key, evaluate=config.evaluate, fold=fold, view=config.view, **shared
+            )
             files = {"weights.safetensors": result.weights, "log.jsonl": result.log, "timings.json": timings}
             self.store.put("trainings", record, files)
         ranking = evaluation.rank(result.scores, self.judgments[unit.trial])
@@ -262,4 +272,5 @@ class Runner:
         used = {*self.plans, session.dataset_label.split(" [")[0], session.encoder_label.split(" [")[0]}
         unused = sorted(set(self.config.options) - used)
         if unused:
-            raise UserError(f"Options were given for {', '.join(unused)}, which this run does not use ({', '.join(sorted(used))}).")
+            names = ", ".join(sorted(used))
+            raise UserError(f"Options were given for {', '.join(unused)}, which this run does not use ({names}).")

@@ -133,7 +133,8 @@ def save_ranking(ranking: NDArray[np.uint16], scores: NDArray[np.float32]) -> by
 def judgments_bytes(judgments: Judgments) -> bytes:
     """Serialise judgments; equal judgments give equal bytes."""
     arrays = {
-        name: np.ascontiguousarray(getattr(judgments, name)) for name in ("gains", "excluded", "strata", "gallery_groups")
+        name: np.ascontiguousarray(getattr(judgments, name))
+        for name in ("gains", "excluded", "strata", "gallery_groups")
     }
     names = ("query_ids", "gallery_ids", "stratum_names", "critical", "critical_name", "lookalike")
     return save(arrays, metadata={"judgments": json.dumps({name: getattr(judgments, name) for name in names})})
@@ -147,10 +148,10 @@ def read_judgments(path: Path) -> Judgments:
     """
     arrays, metadata = read_arrays(path)
     try:
-        values = json.loads(metadata["judgments"])
+        values: dict[str, Any] = json.loads(metadata["judgments"])
         for name in ("query_ids", "gallery_ids", "stratum_names"):
             values[name] = tuple(values[name])
-        return Judgments(**arrays, **values)
+        return Judgments(**values, **arrays)  # type: ignore[arg-type]  # the arrays by their names
     except (KeyError, ValueError, TypeError) as error:
         raise damaged(path, str(error)) from error
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -100,6 +99,10 @@ class ComposedMethod(Method):
                 scores.append(self.scorer.score(query, candidates).cpu())
         return torch.cat(scores)
 
+    def modules(self) -> tuple[nn.Module, ...]:
+        """Return composer and scorer."""
+        return (self.model,)
+
     def state(self) -> dict[str, Tensor]:
         """Return the weights of composer and scorer; the objective's own are needed in training only."""
         return {name: value.detach().cpu().contiguous() for name, value in self.model.state_dict().items()}
@@ -131,7 +134,8 @@ class ComposedMethod(Method):
                     f"candidate: {representation_shapes(candidates)}."
                 ) from error
         if tuple(scores.shape) != (2, 2):
-            raise PluginError(f"{who} do not fit: 2 queries x 2 candidates gave scores {tuple(scores.shape)}, not (2, 2).")
+            found = tuple(scores.shape)
+            raise PluginError(f"{who} do not fit: 2 queries x 2 candidates gave scores {found}, not (2, 2).")
 
 
 class LogitScale(nn.Module):
@@ -193,8 +197,8 @@ def _refuse_divergence(terms: Mapping[str, Tensor], epoch: int) -> None:
     for name, value in terms.items():
         if not torch.isfinite(value):
             raise PluginError(
-                f"the loss {name!r} became {value.item()} in epoch {epoch + 1}. Look for a division by zero or a logarithm "
-                "of zero in the method, or lower training.learning_rate."
+                f"the loss {name!r} became {value.item()} in epoch {epoch + 1}. Look for a division by zero or a "
+                "logarithm of zero in the method, or lower training.learning_rate."
             )
 
 
@@ -241,10 +245,13 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 def _check_representation(name: str, side: str, values: Representation, promised: frozenset[str]) -> None:
     if not isinstance(values, Mapping):
-        raise PluginError(f"{name}.{side} returned {type(values).__name__}, not a mapping such as {{'global': tensor}}.")
+        found = type(values).__name__
+        raise PluginError(f"{name}.{side} returned {found}, not a mapping such as {{'global': tensor}}.")
     missing = promised - set(values)
     if missing:
-        raise PluginError(f"{name}.{side} returned keys {sorted(values)}, but {sorted(missing)} is promised by `provides`.")
+        raise PluginError(
+            f"{name}.{side} returned keys {sorted(values)}, but {sorted(missing)} is promised by `provides`."
+        )
     for key, value in values.items():
         if value.shape[0] != 2:
             raise PluginError(f"{name}.{side} returned {key} {tuple(value.shape)} for 2 inputs; the batch comes first.")

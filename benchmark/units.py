@@ -60,23 +60,15 @@ def execute(work: Work) -> Result:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(work.config.threads)
     session, registry = _session(work.config.model_dump_json())
-    plan = method_plan(registry, work.method, work.config)
+    plan = plan_method(registry, work.method, work.config.options.get(work.method, {}))
     try:
         return _train_and_rank(work, session, plan)
     except Exception as error:
         place = plan.component.owner
         sentence = str(error) if isinstance(error, PluginError) else describe(error)
-        return Result(work, error=f"{plan.row} (plugin {place}), seed {work.seed}: {sentence}", trace=traceback.format_exc())
-
-
-def method_plan(registry: Registry, name: str, config: RunConfig) -> MethodPlan:
-    """Return the plan of method ``name`` under the options of a run."""
-    changed = {
-        f"training.{key}": value
-        for key, value in config.training.model_dump().items()
-        if value != type(config.training).model_fields[key].default
-    }
-    return plan_method(registry, name, config.options.get(name, {}), changed)
+        return Result(
+            work, error=f"{plan.row} (plugin {place}), seed {work.seed}: {sentence}", trace=traceback.format_exc()
+        )
 
 
 def choose_device(name: str) -> torch.device:
@@ -125,7 +117,9 @@ def _scores(method: Method, queries: Any, gallery: Any) -> NDArray[np.float32]:
     expected = (len(queries.ids), len(gallery.ids))
     if not isinstance(scores, Tensor) or tuple(scores.shape) != expected:
         found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-        raise PluginError(f"{type(method).__name__}.score returned {found}, expected a tensor (queries, gallery) = {expected}.")
+        raise PluginError(
+            f"{type(method).__name__}.score returned {found}, expected a tensor (queries, gallery) = {expected}."
+        )
     wrong = int((~torch.isfinite(scores)).sum())
     if wrong:
         raise PluginError(f"{type(method).__name__}.score returned {wrong} NaN or infinite scores of {scores.numel()}.")

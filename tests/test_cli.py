@@ -161,7 +161,9 @@ def test_a_truncated_jpeg(tmp_path: Path, benchmark: Command) -> None:
     picture = max((root / "images").rglob("*.[jJ][pP][gG]"), key=lambda path: path.stat().st_size)
     for picture in (root / "images").rglob("*.[jJ][pP][gG]"):
         picture.write_bytes(picture.read_bytes()[:200])
-    refused(benchmark("run", "--dataset", "derm7pt", "--root", str(root), "--quiet"), ".jpg: can't be read as a picture")
+    refused(
+        benchmark("run", "--dataset", "derm7pt", "--root", str(root), "--quiet"), ".jpg: can't be read as a picture"
+    )
     checked = benchmark("data", "verify", "derm7pt", "--root", str(root))
     assert checked.returncode == 2
     assert "FAILED" in checked.stdout
@@ -232,7 +234,11 @@ def test_nothing_to_report(benchmark: Command) -> None:
     ("old", "new", "words"),
     [
         ('{"global": self.map(images.pooled)}', '{"global": self.map(images.pooled) * float("nan")}', ("nan",)),
-        ("def embed(self, images):", "def embed(self, images):\n        raise ValueError('boom')", ("boom", "mine.py:14")),
+        (
+            "def embed(self, images):",
+            "def embed(self, images):\n        raise ValueError('boom')",
+            ("boom", "mine.py:14"),
+        ),
         ("self.map = ", "self.mapp = ", ("no attribute 'map'", "mine.py:")),
         ("__init__(self, spec, options)", "__init__(self, spec)", ("Mine(spec, options) failed", "Define __init__")),
     ],
@@ -261,11 +267,25 @@ def test_a_broken_plugin_stops_only_what_names_it(tmp_path: Path, benchmark: Com
     done = benchmark(*QUICK, "--plugin", "broken.py")
     assert done.returncode == 0
     assert "Plugin broken (broken.py) did not load" in done.stderr
-    refused(benchmark(*QUICK, "--plugin", "broken.py", "--methods", "film"), "No method is called 'film'", "no_such_module_xyz")
+    refused(
+        benchmark(*QUICK, "--plugin", "broken.py", "--methods", "film"),
+        "No method is called 'film'",
+        "no_such_module_xyz",
+    )
 
 
 def test_ctrl_c_leaves_a_resumable_state_and_says_so(tmp_path: Path) -> None:
-    arguments = [*TOY_RUN, "--methods", "tirg,clip4cir", "--seeds", "0-9", "--jobs", "2", "--set", "training.batch_size=24"]
+    arguments = [
+        *TOY_RUN,
+        "--methods",
+        "tirg,clip4cir",
+        "--seeds",
+        "0-9",
+        "--jobs",
+        "2",
+        "--set",
+        "training.batch_size=24",
+    ]
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmark", *arguments],
         cwd=tmp_path,

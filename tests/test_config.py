@@ -23,7 +23,9 @@ def test_seeds_that_are_none(text: str) -> None:
 
 def test_flags_win_over_set_and_set_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "run.toml"
-    file.write_text('methods = ["tirg"]\nseeds = "0-4"\n[training]\nepochs = 7\npatience = 3\n[options.tirg]\nwidth = 64\n')
+    file.write_text(
+        'methods = ["tirg"]\nseeds = "0-4"\n[training]\nepochs = 7\npatience = 3\n[options.tirg]\nwidth = 64\n'
+    )
     config = build_config({"seeds": "1", "dataset": None}, file, ("training.epochs=9", "tirg.gate_weight=0.5"))
     assert config.methods == ("tirg",)
     assert config.seeds == (1,)
@@ -58,11 +60,11 @@ def test_a_bad_file_is_named_with_the_key(tmp_path: Path, content: str, words: l
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no.toml"):
+    with pytest.raises(UserError, match=r"no\.toml"):
         build_config({}, tmp_path / "no.toml")
 
 
 @pytest.mark.parametrize("assignment", ["tirg", "tirg=3", "tirg.width", ".width=3"])
 def test_an_assignment_without_name_or_value(assignment: str) -> None:
-    with pytest.raises(UserError, match="COMPONENT.OPTION=VALUE"):
+    with pytest.raises(UserError, match=r"COMPONENT\.OPTION=VALUE"):
         build_config({}, None, (assignment,))

@@ -54,9 +54,10 @@ def test_six_of_seven_criteria_are_enough_and_five_are_not(toy: ToyDataset) -> N
     toy.criteria, toy.taxonomy, toy.groups = CRITERIA, TAXONOMY, ("BCC", "NEV", "MEL", "MISC", "SK")
     one = {**NEVUS, "streaks": "regular"}
     two = {**one, "pigmentation": "diffuse regular"}
-    cases = [Case(str(i), {}, diagnosis, d) for i, (diagnosis, d) in enumerate([
-        ("clark nevus", NEVUS), ("blue nevus", one), ("blue nevus", two)
-    ])]
+    cases = [
+        Case(str(i), {}, diagnosis, d)
+        for i, (diagnosis, d) in enumerate([("clark nevus", NEVUS), ("blue nevus", one), ("blue nevus", two)])
+    ]
     assert protocol.gains(toy, cases, cases).tolist() == [[0, 2, 1], [2, 0, 3], [1, 3, 0]]
 
 
@@ -149,7 +150,12 @@ def test_an_impossible_style_is_refused(style: str) -> None:
 def test_the_text_never_holds_diagnosis_management_score_difficulty_or_notes(toy: ToyDataset, style: str) -> None:
     """Two cases that differ in all of these, and in nothing else, read the same; and no diagnosis is ever named."""
     toy.criteria = CRITERIA
-    secret = {"management": "excision", "seven_point_score": "7", "level_of_diagnostic_difficulty": "high", "notes": "x"}
+    secret = {
+        "management": "excision",
+        "seven_point_score": "7",
+        "level_of_diagnostic_difficulty": "high",
+        "notes": "x",
+    }
     one = Case("q", {}, "melanoma", NEVUS, secret)
     two = Case("q", {}, "clark nevus", NEVUS, {})
     assert protocol.query_texts(toy, [one], style) == protocol.query_texts(toy, [two], style)

@@ -77,7 +77,10 @@ def test_plugins_come_from_entry_points(tmp_path: Path) -> None:
         ("import no_such_module_xyz", ["no_such_module_xyz", "broken.py:1"]),
         ("def f(:", ["SyntaxError", "broken.py:1"]),
         ("x = 1", ["no hook", "@hookimpl"]),
-        (GOOD.replace("register_composers", "register_composer"), ["'register_composer' does not exist", "register_composers"]),
+        (
+            GOOD.replace("register_composers", "register_composer"),
+            ["'register_composer' does not exist", "register_composers"],
+        ),
         (GOOD.replace("(register)", "(registrar)"), ["registrar"]),
         (GOOD.replace("summary=", "sumary="), ["sumary", "broken.py"]),
         (GOOD.replace('"film"', '"tirg"'), ["'tirg' is already registered", "baselines.registration", "broken"]),
@@ -110,7 +113,7 @@ def test_an_unknown_name_mentions_plugins_that_did_not_load(tmp_path: Path) -> N
 
 def test_a_string_that_leads_nowhere_fails_when_it_is_used(tmp_path: Path) -> None:
     component = load_registry((plugin(tmp_path, "mine", GOOD),)).find_method("film")
-    with pytest.raises(PluginError, match="composer 'film' of plugin mine: can't load 'no.such.module:FiLM'"):
+    with pytest.raises(PluginError, match=r"composer 'film' of plugin mine: can't load 'no\.such\.module:FiLM'"):
         component.load()
 
 
@@ -125,7 +128,8 @@ def test_listing_and_help_import_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys\nsys.argv = ['benchmark', *sys.argv[1:]]\nfrom benchmark.cli import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "heavy = {'torch', 'pandas', 'numpy', 'timm', 'transformers', 'PIL'} & set(sys.modules)\nassert not heavy, heavy\n"
+        "heavy = {'torch', 'pandas', 'numpy', 'timm', 'transformers', 'PIL'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
     )
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -135,8 +139,13 @@ def test_a_folder_that_shadows_a_package_is_named(tmp_path: Path) -> None:
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "__init__.py").write_text("")
     root = Path(__file__).resolve().parent.parent
-    code = "import sys; sys.path[:0] = [sys.argv[1], sys.argv[2]]; from benchmark.cli import main; sys.argv[1:] = ['list']; main()"
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path), str(root)], capture_output=True, text=True, check=False)
+    code = (
+        "import sys\nsys.path[:0] = [sys.argv[1], sys.argv[2]]\nfrom benchmark.cli import main\n"
+        "sys.argv[1:] = ['list']\nmain()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path), str(root)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
     assert str(tmp_path / "plugins") in done.stderr
     assert "shadows" in done.stderr

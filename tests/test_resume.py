@@ -49,7 +49,11 @@ def test_a_killed_run_resumes_to_the_same_tables(
         start_new_session=True,
     )
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None and not ((runs / ".lock").exists() and stored(runs) >= after):
+    while (
+        time.monotonic() < deadline
+        and process.poll() is None
+        and not ((runs / ".lock").exists() and stored(runs) >= after)
+    ):
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()

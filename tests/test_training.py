@@ -172,9 +172,7 @@ def test_a_missing_method_is_named() -> None:
 
 
 def test_a_scorer_that_needs_more_than_the_composer_gives() -> None:
-    method = ComposedMethod(
-        SPEC, NoOptions(), Sum(SPEC, NoOptions()), GlobalLocalScorer(SPEC, GlobalLocalOptions())
-    )
+    method = ComposedMethod(SPEC, NoOptions(), Sum(SPEC, NoOptions()), GlobalLocalScorer(SPEC, GlobalLocalOptions()))
     with pytest.raises(PluginError, match=r"Sum and scorer GlobalLocalScorer do not fit: the scorer reads \['local'\]"):
         method.fit(labelled(60), labelled(30, 1), context())
 
@@ -187,5 +185,3 @@ class Diverging(Sum):
 def test_a_loss_that_diverges_is_named_with_its_epoch() -> None:
     with pytest.raises(PluginError, match=r"the loss 'mine' became -?inf in epoch 1"):
         simple(Diverging).fit(labelled(60), labelled(30, 1), context())
-
-

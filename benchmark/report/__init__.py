@@ -1,9 +1,9 @@
 """Leaderboards from stored runs: nothing is computed anew but metrics, intervals and tests. Imports no torch itself.
 
-    evaluations = from_runs(Path("runs"))
-    write_reports(evaluations, Path("runs/report"), reference="NAME")       # md, csv, tex, figures
-    terminal(leaderboards(evaluations, reference="NAME")[0])                # a rich table
-    publish(evaluations, Path("results"), Path("README.md"), reference="NAME")
+evaluations = from_runs(Path("runs"))
+write_reports(evaluations, Path("runs/report"), reference="NAME")       # md, csv, tex, figures
+terminal(leaderboards(evaluations, reference="NAME")[0])                # a rich table
+publish(evaluations, Path("results"), Path("README.md"), reference="NAME")
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Compact runs under results/: the rankings of a published table and their records, without scores or texts.
 
-    RESULTS/DATASET/TASK/runs/judgments.safetensors
-    RESULTS/DATASET/TASK/runs/ROW.safetensors    array ``ranking`` (s, q, k) uint16: s seeds, q queries, k candidates
-    RESULTS/DATASET/TASK/runs/ROW.json           the record of each seed, in the same order
+RESULTS/DATASET/TASK/runs/judgments.safetensors
+RESULTS/DATASET/TASK/runs/ROW.safetensors    array ``ranking`` (s, q, k) uint16: s seeds, q queries, k candidates
+RESULTS/DATASET/TASK/runs/ROW.json           the record of each seed, in the same order
 """
 
 from __future__ import annotations

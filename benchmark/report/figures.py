@@ -176,16 +176,18 @@ def draw_per_group(board: Leaderboard) -> Figure:
     groups = board.table.groups
     values = [[100 * line.numbers.get(column_name(f"AP[{group}]"), float("nan")) for group in groups] for line in lines]
     figure, axes = _new_figure(3.2 + 0.85 * len(groups), 1.2 + 0.3 * len(lines), _title(board, "mAP by group, points"))
-    image = axes.imshow(values, cmap="cividis", vmin=0, vmax=100, aspect="auto")
+    image = axes.pcolormesh(values, cmap="Blues", vmin=0, vmax=100, edgecolors="white", linewidth=1)
+    axes.invert_yaxis()
     for row, of_line in enumerate(values):
         _write_cells(axes, row, of_line, image)
-    axes.set_xticks(range(len(groups)), [f"{name}\n{count} queries" for name, count in groups.items()])
+    headings = [f"{name}\n{count} queries" for name, count in groups.items()]
+    axes.set_xticks([place + 0.5 for place in range(len(groups))], headings)
     axes.xaxis.tick_top()
-    axes.set_yticks(range(len(lines)), [_name(board, line) for line in lines])
+    axes.set_yticks([place + 0.5 for place in range(len(lines))], [_name(board, line) for line in lines])
     for tick, line in zip(axes.get_yticklabels(), lines, strict=True):
         tick.set_fontweight("bold" if line.reference else "normal")
     if board.apart and board.lines:
-        axes.axhline(len(board.lines) - 0.5, color="white", linewidth=4)
+        axes.axhline(len(board.lines), color="white", linewidth=5)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return figure
@@ -197,4 +199,5 @@ def _write_cells(axes: Axes, row: int, values: Sequence[float], image: Any) -> N
             continue
         red, green, blue, _ = image.cmap(image.norm(value))
         dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
-        axes.text(column, row, points(value / 100), ha="center", va="center", color="white" if dark else "black")
+        colour = "white" if dark else "black"
+        axes.text(column + 0.5, row + 0.5, points(value / 100), ha="center", va="center", color=colour)

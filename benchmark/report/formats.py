@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ def markdown(board: Leaderboard) -> str:
 
 
 def short_markdown(board: Leaderboard, link: str) -> str:
-    """Return the README's version: a line above, and fewer columns. ``link`` leads to the full table."""
+    """Return the README's version: a line above, fewer columns, and the marks. ``link`` leads to the full table."""
     table = board.table
     seeds = wording.spans(sorted({seed for row in table.rows for seed in row.seeds}))
     kind = "drawn, **synthetic** images" if table.dataset.synthetic else "real images"
@@ -53,7 +54,7 @@ def short_markdown(board: Leaderboard, link: str) -> str:
         f"{table.dataset.name} ({kind}), task {table.protocol.task}, {queries:,} test queries, seeds {seeds}; "
         f"[full table and how it was made]({link})."
     )
-    return f"{above}\n\n{markdown_table(board, short_columns(board))}"
+    return f"{above}\n\n{markdown_table(board, short_columns(board))}\n\n{' '.join(wording.marks(board))}"
 
 
 def markdown_table(board: Leaderboard, shown: Sequence[Column]) -> str:
@@ -152,16 +153,18 @@ def terminal(board: Leaderboard, width: int = 120) -> Table:
 
     shown = columns(board)
     console = Console(width=1_000)
-    for heading in DROPPED:
+    only = ["encoder"] if len({line.encoder for line in board.lines}) == 1 else []
+    for heading in (*only, *DROPPED):
         if console.measure(_rich(board, shown, bare=True)).maximum <= width:
             break
         shown = [column for column in shown if column.heading != heading]
     return _rich(board, shown)
 
 
-def _wrapped(column: Column) -> str:
-    """Break a heading at its spaces into lines no longer than needed."""
-    return column.heading.replace(" ", "\n") if not column.strong else column.heading
+def _wrapped(column: Column, lines: Sequence[Line]) -> str:
+    """Break a heading at its spaces into lines that are no wider than the column has to be."""
+    words = max(len(word) for word in column.heading.split())
+    return textwrap.fill(column.heading, max(words, *(len(column.cell(line)) for line in lines), 1))
 
 
 def _rich(board: Leaderboard, shown: Sequence[Column], bare: bool = False) -> Table:
@@ -178,10 +181,11 @@ def _rich(board: Leaderboard, shown: Sequence[Column], bare: bool = False) -> Ta
         title_justify="left",
         caption_justify="left",
     )
+    lines = (*board.lines, *board.apart)
     for column in shown:
-        table.add_column(Text(_wrapped(column)), justify="left" if column.left else "right", no_wrap=True)
-    for lines in (board.lines, board.apart):
-        for line in lines:
+        table.add_column(Text(_wrapped(column, lines)), justify="left" if column.left else "right", no_wrap=True)
+    for part in (board.lines, board.apart):
+        for line in part:
             style = "bold" if line.best else "" if line.kind == "method" else "dim"
             table.add_row(*(Text(column.cell(line)) for column in shown), style=style)
         table.add_section()

@@ -242,7 +242,9 @@ def _mark_best(lines: list[Line], table: Table) -> list[Line]:
         return lines
     pairs = [(index, *_paired(best, line.row)) for index, line in enumerate(lines) if index and line.row]
     pairs = [pair for pair in pairs if len(pair[1])]
-    near = _p_values([first - second for _, first, second in pairs], table) if pairs else []
+    if not pairs:
+        return lines
+    near = _p_values([first - second for _, first, second in pairs], table)
     for (index, _, _), p in zip(pairs, near, strict=True):
         added = {**lines[index].numbers, "p_best": float(p)}
         lines[index] = replace(lines[index], numbers=added, near_best=bool(p > SEPARABLE))

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import sources
-from benchmark.config import RunConfig
 from benchmark.errors import UserError
 from benchmark.evaluation import Floats, per_query
 from benchmark.protocol import Judgments
@@ -24,7 +23,7 @@ from benchmark.store import Store, damaged, read_ranking, slug
 
 Seeds = Mapping[int, Mapping[str, Floats]]
 """Seed -> metric -> values (q,)."""
-CONDITIONS = ("gallery", "view", "text_style")
+CONDITIONS = {name: ProtocolInfo.model_fields[name].default for name in ("gallery", "view", "text_style", "training")}
 """What a table can vary; tables of other than the default conditions lie in folders of their own."""
 
 
@@ -73,9 +72,8 @@ class Table:
     def groups(self) -> dict[str, int]:
         """Group -> queries, in order of display; groups without a query are left out."""
         first = next(iter(self.judgments.values()))
-        counts = sum(
-            np.bincount(judgments.strata, minlength=len(first.stratum_names)) for judgments in self.judgments.values()
-        )
+        strata = np.concatenate([judgments.strata for judgments in self.judgments.values()])
+        counts = np.bincount(strata, minlength=len(first.stratum_names))
         return {name: int(count) for name, count in zip(first.stratum_names, counts, strict=True) if count}
 
 
@@ -88,8 +86,8 @@ def conditions_folder(protocol: ProtocolInfo) -> Path:
     """Return e.g. ``gallery=archive,view=clinical``, or an empty path for the default conditions."""
     other = [
         slug(f"{name.replace('_', '-')}={getattr(protocol, name)}")
-        for name in CONDITIONS
-        if getattr(protocol, name) != RunConfig.model_fields[name].default
+        for name, default in CONDITIONS.items()
+        if getattr(protocol, name) != default
     ]
     return Path(",".join(other))
 

@@ -48,6 +48,7 @@ def facts(board: Leaderboard) -> str:
         f"seeds {spans(seeds)}",
         f"text {protocol.text_style}",
         f"view {protocol.view}",
+        *([f"training {protocol.training}"] if protocol.training else []),
     ]
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
@@ -76,9 +77,9 @@ def method_paragraph(board: Leaderboard) -> str:
         )
     missed = f" {missed_heading(board).capitalize()}: lower is better." if board.critical else ""
     return (
-        "Numbers are percentage points, means over seeds. ± is the standard deviation over seeds; [95 %] is a two-level "
-        f"bootstrap interval of macro mAP (seeds, then queries within group; {BOOTSTRAP_DRAWS:,} draws), conditional "
-        f"on this gallery. {_tests(board)} {gap}{missed}"
+        "Numbers are percentage points, means over seeds. ± is the standard deviation over seeds; [95 %] is a "
+        f"two-level bootstrap interval of macro mAP (seeds, then queries within group; {BOOTSTRAP_DRAWS:,} draws), "
+        f"conditional on this gallery. {_tests(board)} {gap}{missed}"
     )
 
 

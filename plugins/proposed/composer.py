@@ -1,8 +1,9 @@
 """Hierarchical composer with criterion-tied spatial masks.
 
 Paper: "Composed Vision-Language Retrieval for Skin Cancer Case Search via Joint Alignment of Global and Local
-Representations", arXiv 2603.09108. Only its abstract could be read. From the abstract: a transformer that composes image
-and text hierarchically; local alignment by several spatial attention masks; global alignment as holistic supervision.
+Representations", arXiv 2603.09108. Only its abstract could be read. From the abstract: a transformer that composes
+image and text hierarchically; local alignment by several spatial attention masks; global alignment as holistic
+supervision.
 OUR READING of what it leaves open: levels at strides 16 and 32, composed text tokens handed from level to level, a
 [CLS] token for the global query, one mask a criterion tied to it by a classification of that criterion from its region,
 and text gathered for each region by attention. Close relatives: VAL (Chen et al., CVPR 2020), TG-CIR (Wen et al., ACM
@@ -110,7 +111,9 @@ def _projection(width: int, d: int, dropout: float) -> nn.Module:
 
 
 def _fusion(width: int, d: int, dropout: float) -> nn.Module:
-    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * d), nn.GELU(), nn.Dropout(dropout), nn.Linear(2 * d, d))
+    return nn.Sequential(
+        nn.LayerNorm(width), nn.Linear(width, 2 * d), nn.GELU(), nn.Dropout(dropout), nn.Linear(2 * d, d)
+    )
 
 
 class LevelBlock(nn.Module):

@@ -113,11 +113,17 @@ def test_parity_fails_when_a_parameter_is_off_by_a_hundredth(name: str) -> None:
         close(module(image, text), FIXTURE["eval"]["output"])
 
 
+def answer(layer: nn.Module, value: float) -> None:
+    """Make a linear layer answer ``value`` whatever its input."""
+    assert isinstance(layer, nn.Linear)
+    nn.init.zeros_(layer.weight)
+    nn.init.constant_(layer.bias, value)
+
+
 def test_without_a_residual_an_undecided_share_is_the_mean_direction() -> None:
     module = Combiner(2, 3, 4).eval()
-    for layer in (module.residual[3], module.text_share[3]):
-        nn.init.zeros_(layer.weight)
-        nn.init.zeros_(layer.bias)
+    answer(module.residual[3], 0.0)
+    answer(module.text_share[3], 0.0)
     # 0.5 (6, 0) + 0.5 (0, 8) = (3, 4), of length 5
     output = module(torch.tensor([[6.0, 0.0]]), torch.tensor([[0.0, 8.0]]))
     assert_close(output, torch.tensor([[0.6, 0.8]]))
@@ -125,10 +131,8 @@ def test_without_a_residual_an_undecided_share_is_the_mean_direction() -> None:
 
 def test_a_share_of_one_leaves_the_text() -> None:
     module = Combiner(2, 3, 4).eval()
-    for layer in (module.residual[3], module.text_share[3]):
-        nn.init.zeros_(layer.weight)
-        nn.init.zeros_(layer.bias)
-    module.text_share[3].bias.data += 50.0
+    answer(module.residual[3], 0.0)
+    answer(module.text_share[3], 50.0)  # sigmoid(50) = 1 in float32
     assert_close(module(torch.tensor([[6.0, 0.0]]), torch.tensor([[0.0, 8.0]])), torch.tensor([[0.0, 1.0]]))
 
 
@@ -155,8 +159,8 @@ def composer() -> CLIP4Cir:
 
 def test_the_factors_are_in_units_of_the_width() -> None:
     combiner = composer().combiner
-    assert combiner.text_branch[0].weight.shape == (64, 16)  # 4 x 16
-    assert combiner.residual[0].weight.shape == (128, 128)  # 8 x 16 from two projections of 64
+    assert combiner.get_parameter("text_branch.0.weight").shape == (64, 16)  # 4 x 16
+    assert combiner.get_parameter("residual.0.weight").shape == (128, 128)  # 8 x 16 from two projections of 64
 
 
 def test_both_representations_are_unit_vectors_of_the_common_width() -> None:

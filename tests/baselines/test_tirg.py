@@ -56,7 +56,8 @@ def inputs() -> tuple[Tensor, Tensor, Tensor]:
     return filled(shape, 100, 1.0), filled(shape, 101, 1.0), filled(shape, 102, 1.0)
 
 
-def close(actual: Tensor, expected: Any) -> None:
+def close(actual: Tensor | None, expected: Any) -> None:
+    assert actual is not None
     assert_close(actual, torch.tensor(expected), rtol=1e-5, atol=1e-5)
 
 
@@ -114,18 +115,24 @@ def test_parity_fails_when_a_parameter_is_off_by_a_hundredth(name: str) -> None:
         close(module(image, text), FIXTURE["eval"]["output"])
 
 
+def fill_last(branch: nn.Sequential, bias: list[float]) -> None:
+    """Make the branch answer ``bias`` whatever its input."""
+    last = branch[-1]
+    assert isinstance(last, nn.Linear)
+    last.weight.data.zero_()
+    last.bias.data = torch.tensor(bias)
+
+
 def test_without_a_residual_an_undecided_gate_passes_half_of_the_image() -> None:
     module = TIRGCompose(2, residual_weight=0.0).eval()
-    nn.init.zeros_(module.gate[2].weight)
-    nn.init.zeros_(module.gate[2].bias)
+    fill_last(module.gate, [0.0, 0.0])
     image = torch.tensor([[4.0, -6.0]])
     assert module(image, torch.tensor([[7.0, 7.0]])).tolist() == [[2.0, -3.0]]
 
 
 def test_without_a_gate_ten_times_the_residual_remains() -> None:
     module = TIRGCompose(2, gate_weight=0.0).eval()
-    nn.init.zeros_(module.residual[4].weight)
-    module.residual[4].bias.data = torch.tensor([0.5, -1.0])
+    fill_last(module.residual, [0.5, -1.0])
     assert module(torch.ones(1, 2), torch.ones(1, 2)).tolist() == [[5.0, -10.0]]
 
 

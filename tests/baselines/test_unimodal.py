@@ -49,9 +49,10 @@ def test_text_only_ignores_the_image_and_reads_the_text() -> None:
 def test_a_projection_worked_out_by_hand() -> None:
     spec = FeatureSpec((2,), ((1, 1),), image_width=2, text_width=1, groups=2, criteria=())
     module = TextOnly(spec, TextOnlyOptions(width=2))
-    for layer, weight in ((module.image_projection, [[1.0, 0.0], [0.0, 2.0]]), (module.text_projection, [[5.0], [0.0]])):
-        layer.weight.data = torch.tensor(weight)
-        nn.init.zeros_(layer.bias)
+    module.image_projection.weight.data = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+    module.text_projection.weight.data = torch.tensor([[5.0], [0.0]])
+    nn.init.zeros_(module.image_projection.bias)
+    nn.init.zeros_(module.text_projection.bias)
     image, text = images(torch.tensor([[3.0, 2.0]])), texts(torch.tensor([[2.0]]))
     assert_close(module.embed(image)["global"], torch.tensor([[0.6, 0.8]]))  # (3, 4) / 5
     assert_close(module.compose(image, text)["global"], torch.tensor([[1.0, 0.0]]))  # (10, 0) / 10

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import save
 
 from benchmark.evaluation import rank
 from benchmark.protocol import Judgments
 from benchmark.records import DatasetInfo, EncoderInfo, EvaluationRecord, MethodInfo, ProtocolInfo, digest
 from benchmark.report.compact import judgments_hash
 from benchmark.report.table import Evaluated
-from benchmark.store import damaged
+from benchmark.store import Store, damaged
 
 GROUPS = np.repeat([0, 1, 2], [15, 10, 5]).astype(np.uint8)
 QUALITY = {"ours": 1.6, "rival": 1.0, "image-only": 0.5, "text-only": 0.3}
@@ -27,7 +28,9 @@ def judgments(groups=GROUPS, prefix="case") -> Judgments:
     return Judgments(ids, ids, gains, rows, groups, ("NEV", "MEL", "BCC"), groups, 1, "melanoma", 0)
 
 
-def record(method="ours", seed=0, truth=None, *, row=None, synthetic=False, protocol=None, **changes) -> EvaluationRecord:
+def record(
+    method="ours", seed=0, truth=None, *, row=None, synthetic=False, protocol=None, **changes
+) -> EvaluationRecord:
     """A record whose key depends on everything that is asked for."""
     asked = {"task": "case-search", "evaluate": "test", "fold": None, "gallery": "split", "view": "dermoscopic",
              "text_style": "canonical", **(protocol or {})}  # fmt: skip
@@ -55,7 +58,6 @@ def record(method="ours", seed=0, truth=None, *, row=None, synthetic=False, prot
 
 def evaluated(made: EvaluationRecord, ranking, truth=None, where="runs/x/ranking.safetensors") -> Evaluated:
 
-
     return Evaluated(made, lambda: ranking, lambda: truth or judgments(), lambda why: damaged(Path(where), why))
 
 
@@ -71,3 +73,17 @@ def one(method="ours", seed=0, truth=None, quality=None, **changes) -> Evaluated
 def study(seeds=3, methods=("ours", "rival", "image-only", "text-only", "oracle"), **changes) -> list[Evaluated]:
     """Some methods, a reader of labels, three seeds."""
     return [one(method, seed, **changes) for method in methods for seed in range(seeds)]
+
+
+def store_runs(folder: Path, evaluations) -> Path:
+    """Write evaluations as a real runs folder."""
+    store = Store(folder)
+    for made in evaluations:
+        store.put_judgments(made.judgments())
+        store.put("evaluations", made.record, {"ranking.safetensors": save({"ranking": made.ranking()})})
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file under a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

@@ -1,0 +1,141 @@
+"""The files of a table: what they say, and that the same evaluations give the same bytes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+import pytest
+from fakes import contents, one, store_runs, study
+from rich.console import Console
+
+from benchmark.errors import UserError
+from benchmark.report import from_runs, leaderboards, terminal, write_reports
+
+FILES = {
+    f"toy/case-search/{name}"
+    for name in (
+        "leaderboard.md", "leaderboard.csv", "leaderboard.tex", "macro_map.svg", "macro_map.csv", "per_group.svg",
+        "per_group.csv",
+    )
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    paths = write_reports(study(synthetic=True), folder, "ours")
+    assert {str(path.relative_to(folder)) for path in paths} == FILES
+    return {name.rsplit("/", 1)[1]: content.decode() for name, content in contents(folder).items()}
+
+
+def test_every_file_says_synthetic(written):
+    assert len(written) == len(FILES)
+    assert "# **Synthetic**" in written["leaderboard.md"] and "are **synthetic**:" in written["leaderboard.md"]
+    assert "are synthetic:" in written["leaderboard.tex"]
+    for name in ("macro_map.svg", "per_group.svg"):
+        assert "SYNTHETIC" in re.search("<title>(.*)</title>", written[name])[1].upper()
+    for name in ("leaderboard.csv", "macro_map.csv", "per_group.csv"):
+        assert {row["synthetic"] for row in csv.DictReader(written[name].splitlines())} == {"yes"}
+
+
+def test_no_file_of_real_data_says_synthetic(tmp_path):
+    write_reports(study(1), tmp_path, "ours")
+    texts = {name: content.decode() for name, content in contents(tmp_path).items() if not name.endswith(".csv")}
+    assert [name for name, text in texts.items() if "synthetic" in text.lower()] == []
+
+
+def test_the_same_evaluations_give_the_same_bytes(tmp_path, written):
+    write_reports(study(synthetic=True), tmp_path, "ours")
+    assert {name.rsplit("/", 1)[1]: content.decode() for name, content in contents(tmp_path).items()} == written
+
+
+def test_markdown_sets_the_best_in_bold_and_reference_points_apart(written):
+    table = [row for row in written["leaderboard.md"].splitlines() if row.startswith("|")]
+    names = [row.split("|")[1].strip() for row in table]
+    assert names == [
+        "method", ":---------------------", "ours", "rival", "image-only", "text-only", "*no methods:*", "oracle ‡",
+        "chance (closed form)",
+    ]  # fmt: skip
+    assert [name for name, row in zip(names, table, strict=True) if "**" in row] == ["ours"]
+
+
+def test_markdown_says_what_was_searched_and_how_it_was_tested(written):
+    text = written["leaderboard.md"]
+    for part in ("30 queries; 29 candidates", "NEV 15, MEL 10, BCC 5", "seeds 0-2", "encoder packaged", "100,000 draws",
+                 "Holm over the 3 rows", "conditional on this gallery", "‡ reads labels"):  # fmt: skip
+        assert part in text
+
+
+def test_a_changed_source_has_a_footnote(tmp_path):
+    write_reports(study(1, sources={"benchmark.errors": "another hash"}), tmp_path, "ours")
+    text = (tmp_path / "toy/case-search/leaderboard.md").read_text()
+    assert "† `ours`: made with other versions of benchmark.errors; run it again." in text
+
+
+def test_without_the_reference_the_page_says_so(tmp_path):
+    write_reports(study(1), tmp_path, "proposed")
+    assert "no row of this table is of `proposed`" in (tmp_path / "toy/case-search/leaderboard.md").read_text()
+
+
+def test_latex_escapes_and_balances(tmp_path):
+    write_reports([one("ours", row="a_b & 50% {x} ±")], tmp_path, "ours")
+    text = (tmp_path / "toy/case-search/leaderboard.tex").read_text()
+    assert r"a\_b \& 50\% \{x\} $\pm$ & packaged" in text
+    assert {row.count(" & ") for row in text.splitlines() if row.endswith(r"\\")} == {12}
+    assert text.isascii()
+
+
+def test_a_pipe_in_a_name_does_not_break_the_table(tmp_path):
+    write_reports([one("ours", row="a|b")], tmp_path, "ours")
+    assert r"| a\|b " in (tmp_path / "toy/case-search/leaderboard.md").read_text()
+
+
+def test_a_picture_is_drawn_anew_only_where_its_numbers_changed(tmp_path):
+    folder = tmp_path / "toy/case-search"
+    write_reports(study(1), tmp_path, "ours")
+    (folder / "macro_map.svg").write_text("drawn by another version")
+    write_reports(study(1), tmp_path, "ours")
+    assert (folder / "macro_map.svg").read_text() == "drawn by another version"
+    write_reports(study(2), tmp_path, "ours")
+    assert "<svg" in (folder / "macro_map.svg").read_text()
+
+
+def test_per_group_csv_has_every_row_and_group(written):
+    rows = list(csv.DictReader(written["per_group.csv"].splitlines()))
+    assert len(rows) == 6 * 3
+    assert {(row["group"], row["queries"]) for row in rows} == {("NEV", "15"), ("MEL", "10"), ("BCC", "5")}
+
+
+def test_cross_validation_has_files_of_its_own(tmp_path):
+    made = [one("ours", protocol={"evaluate": "cv", "fold": fold}, quality=1 + fold) for fold in range(3)]
+    names = [path.name for path in write_reports(made, tmp_path, "ours")]
+    assert names == ["leaderboard-cv.md", "leaderboard-cv.csv", "leaderboard-cv.tex"]
+    assert "cross-validation" in (tmp_path / "toy/case-search/leaderboard-cv.md").read_text()
+
+
+@pytest.mark.parametrize(("width", "kept"), [(120, "composition"), (80, "melanoma@10")])
+def test_the_terminal_table_fits(width, kept):
+    (board,) = leaderboards(study(), "ours")
+    console = Console(width=1_000, record=True, file=io.StringIO())
+    table = terminal(board, width)
+    table.title = table.caption = None
+    console.print(table)
+    text = console.export_text()
+    assert max(len(row.rstrip()) for row in text.splitlines()) <= width
+    assert kept in text and "75.3 ± 3.9" in text
+
+
+def test_from_a_runs_folder(tmp_path):
+    store_runs(tmp_path / "runs", study(2))
+    write_reports(from_runs(tmp_path / "runs"), tmp_path / "a", "ours")
+    write_reports(study(2), tmp_path / "b", "ours")
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    assert from_runs(tmp_path / "none") == []
+
+
+def test_a_ranking_that_is_no_permutation_is_refused(tmp_path):
+    bad = one("ours")
+    with pytest.raises(UserError, match=r"is damaged.*hold each candidate once.*Remove"):
+        write_reports([bad._replace(ranking=lambda: bad.ranking() * 0)], tmp_path, "ours")
