@@ -58,7 +58,7 @@ def run(
     gallery: Annotated[
         str | None, typer.Option(help="split (the other test cases), or archive (train + valid).")
     ] = None,
-    view: Annotated[str | None, typer.Option(help="View of query and gallery, e.g. clinical.")] = None,
+    view: Annotated[str | None, typer.Option(help="View of query and gallery, e.g. clinical, or both.")] = None,
     text_style: Annotated[str | None, typer.Option(help="canonical, paraphrase, terse or partial:K.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds, e.g. 0-4 or 0,2 [default: 0-2].")] = None,
     reference: Annotated[

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from benchmark.interfaces import Case, Dataset
 
 TASKS = ("case-search",)
+BOTH = "both"
 FOLDS = 5
 FOLD_SEED = "folds of train + valid, version 1"
 
@@ -61,11 +62,10 @@ def trials(dataset: Dataset, evaluate: str, gallery: str, view: str) -> tuple[Tr
     Raises:
         UserError: the view does not exist, or cross-validation is asked to search the archive.
     """
-    if view not in dataset.views:
-        raise UserError(f"{dataset.name} has no view {view!r}. {near_misses(view, dataset.views)}")
-    train, valid = (_usable(dataset, split, view) for split in ("train", "valid"))
+    views = chosen_views(dataset, view)
+    train, valid = (_usable(dataset, split, views) for split in ("train", "valid"))
     if evaluate == "test":
-        test = _usable(dataset, "test", view)
+        test = _usable(dataset, "test", views)
         return (Trial(None, train, valid, test, test if gallery == "split" else train + valid),)
     if gallery != "split":
         raise UserError("--evaluate cv searches its own fold; --gallery archive goes with --evaluate test.")
@@ -90,9 +90,23 @@ def fold_parts(cases: Sequence[Case], dataset: Dataset) -> tuple[tuple[Case, ...
     return tuple(tuple(case for case in cases if part[case.id] == k) for k in range(FOLDS))
 
 
-def _usable(dataset: Dataset, split: str, view: str) -> tuple[Case, ...]:
+def chosen_views(dataset: Dataset, view: str) -> tuple[str, ...]:
+    """Return the views that ``view`` stands for: itself, or all of them for ``both``.
+
+    Raises:
+        UserError: the dataset has no such view, or no two.
+    """
+    if view == BOTH and len(dataset.views) > 1:
+        return dataset.views
+    if view not in dataset.views:
+        known = (*dataset.views, BOTH) if len(dataset.views) > 1 else dataset.views
+        raise UserError(f"{dataset.name} has no view {view!r}. {near_misses(view, known)}")
+    return (view,)
+
+
+def _usable(dataset: Dataset, split: str, views: Sequence[str]) -> tuple[Case, ...]:
     cases = dataset.cases(split)  # type: ignore[arg-type]
-    return tuple(case for case in cases if dataset.unusable(case, view) is None)
+    return tuple(case for case in cases if all(dataset.unusable(case, view) is None for view in views))
 
 
 def judge(dataset: Dataset, task: str, queries: Sequence[Case], gallery: Sequence[Case]) -> Judgments:

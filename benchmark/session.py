@@ -47,11 +47,21 @@ class Session:
         return protocol.trials(self.dataset, c.evaluate, c.gallery, c.view)
 
     @cached_property
+    def views(self) -> tuple[str, ...]:
+        """The views of query and gallery; with several, a case has the levels of each and one long pooled vector."""
+        return protocol.chosen_views(self.dataset, self.config.view)
+
+    @cached_property
     def spec(self) -> FeatureSpec:
         """The shapes that methods can count on."""
-        e = self.encoder
+        e, views = self.encoder, len(self.views)
         return FeatureSpec(
-            e.level_widths, e.grids, e.image_width, e.text_width, len(self.dataset.groups), tuple(self.dataset.criteria)
+            level_widths=e.level_widths * views,
+            grids=e.grids * views,
+            image_width=e.image_width * views,
+            text_width=e.text_width,
+            groups=len(self.dataset.groups),
+            criteria=tuple(self.dataset.criteria),
         )
 
     @cached_property
@@ -78,7 +88,8 @@ class Session:
 
     def prepare(self, progress: Progress = lambda done: None) -> None:
         """Load all image features, computing what is missing, and encode all texts."""
-        self._images = self.store.images([self._path(case) for case in self.cases], progress)
+        paths = {view: [self._path(case, view) for case in self.cases] for view in self.views}
+        self._images = join_views([self.store.images(paths[view], progress) for view in self.views])
         self._row = {case.id: row for row, case in enumerate(self.cases)}
         for style in {"canonical", self.config.text_style}:
             self.store.texts(protocol.query_texts(self.dataset, self.cases, style))
@@ -110,8 +121,17 @@ class Session:
     def _features(self, cases: Sequence[Case]) -> ImageFeatures:
         return self._images[torch.tensor([self._row[case.id] for case in cases])]
 
-    def _path(self, case: Case) -> Path:
-        return case.images[self.config.view]
+    def _path(self, case: Case, view: str) -> Path:
+        if view not in case.images:
+            raise UserError(f"Case {case.id} of {self.dataset_label} has no {view} image; choose another --view.")
+        return case.images[view]
+
+
+def join_views(views: Sequence[ImageFeatures]) -> ImageFeatures:
+    """Return the features of cases seen in several views: all levels, view after view, and pooled vectors joined."""
+    levels = tuple(level for view in views for level in view.levels)
+    grids = tuple(grid for view in views for grid in view.grids)
+    return ImageFeatures(levels, grids, torch.cat([view.pooled for view in views], dim=-1))
 
 
 def dataset_name(config: RunConfig, registry: Registry) -> str:

@@ -96,6 +96,13 @@ def test_other_galleries_and_styles_have_tables_of_their_own(tmp_path: Path, ben
     assert len(list((tmp_path / "runs" / "report").rglob("leaderboard.md"))) == 3
 
 
+@pytest.mark.parametrize("view", ["clinical", "both"])
+def test_other_views_are_searched(tmp_path: Path, benchmark: Command, view: str) -> None:
+    done = benchmark(*QUICK, "--methods", "proposed", "--view", view, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)[0]["protocol"]["view"] == view
+
+
 def test_trec_files_are_written_on_request(tmp_path: Path, benchmark: Command) -> None:
     assert benchmark(*QUICK).returncode == 0
     assert benchmark("report", "--trec").returncode == 0
@@ -113,7 +120,7 @@ def test_trec_files_are_written_on_request(tmp_path: Path, benchmark: Command) -
         (("--encoder", "packagd"), ("No encoder is called 'packagd'", "packaged")),
         (("--dataset", "derm7"), ("No dataset is called 'derm7'", "derm7pt")),
         (("--task", "case-serch"), ("No task is called 'case-serch'", "case-search")),
-        (("--view", "clinical"), ("no view 'clinical'", "dermoscopic")),
+        (("--view", "clinicl"), ("no view 'clinicl'", "Did you mean clinical")),
         (("--seeds", "4-0"), ("seeds", "the first of a range must not exceed its last")),
         (("--text-style", "partial:9"), ("K must lie between 1 and 2",)),
         (("--evaluate", "train"), ("evaluate", "'test' or 'cv'")),

@@ -100,8 +100,8 @@ def test_cross_validation_cannot_search_the_archive(toy: ToyDataset) -> None:
 
 
 def test_an_unknown_view_and_task_are_named(toy: ToyDataset) -> None:
-    with pytest.raises(UserError, match="no view 'clinical'"):
-        protocol.trials(toy, "test", "split", "clinical")
+    with pytest.raises(UserError, match=r"no view 'clinicl'.*Did you mean clinical.*both"):
+        protocol.trials(toy, "test", "split", "clinicl")
     with pytest.raises(UserError, match=r"No task is called 'case-serch'.*case-search"):
         protocol.judge(toy, "case-serch", (), ())
 
@@ -164,3 +164,18 @@ def test_the_text_never_holds_diagnosis_management_score_difficulty_or_notes(toy
         for value, phrases in criterion.phrases.items():
             for wording in (phrases.canonical, phrases.terse, *phrases.paraphrases):
                 assert not [word for word in forbidden if word in wording.lower()], (criterion.name, value, wording)
+
+
+def test_both_views_leave_out_whoever_lacks_one(toy: ToyDataset) -> None:
+    toy.unusable = lambda case, view: "replaced" if (case.id, view) == ("toy-200", "clinical") else None  # type: ignore[method-assign, assignment]
+    counts = {
+        view: len(protocol.trials(toy, "test", "split", view)[0].queries)
+        for view in ("dermoscopic", "clinical", "both")
+    }
+    assert counts == {"dermoscopic": 24, "clinical": 23, "both": 23}
+
+
+def test_a_dataset_of_one_view_has_no_both(toy: ToyDataset) -> None:
+    toy.views = ("dermoscopic",)  # type: ignore[misc]
+    with pytest.raises(UserError, match="no view 'both'"):
+        protocol.trials(toy, "test", "split", "both")

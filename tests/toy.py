@@ -51,6 +51,7 @@ class ToyDataset(Dataset):
     synthetic = True
     groups = ("R", "G", "B")
     taxonomy = {"red": "R", "green": "G", "blue": "B"}  # noqa: RUF012
+    views = ("dermoscopic", "clinical")
     criteria = CRITERIA
     critical = CriticalGroup("R", "red", "G")
 
@@ -66,10 +67,14 @@ class ToyDataset(Dataset):
         # The border goes with the colour three times out of four, so the text helps and does not decide.
         border = "thick" if (draw.random() < 0.75) == (diagnosis == "red") else "thin"
         spot = ("none", "dark")[int(draw.random() < 0.5)]
-        path = folder / f"{number}.png"
-        if not path.exists():
-            self._draw(diagnosis, border, spot, draw).save(path)
-        return Case(f"toy-{number}", {"dermoscopic": path}, diagnosis, {"border": border, "spot": spot})
+        path, other = folder / f"{number}.png", folder / f"{number}-clinical.png"
+        if not other.exists():
+            picture = self._draw(diagnosis, border, spot, draw)
+            picture.save(path)
+            picture.resize((8, 8)).save(other)
+        return Case(
+            f"toy-{number}", {"dermoscopic": path, "clinical": other}, diagnosis, {"border": border, "spot": spot}
+        )
 
     def _draw(self, diagnosis: str, border: str, spot: str, draw: np.random.Generator) -> Image.Image:
         pixels = np.full((SIDE, SIDE, 3), 220.0)
