@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from benchmark import __version__
 from benchmark.config import RunConfig, build_config
+from benchmark.data_cli import data_app
 from benchmark.errors import PluginError, UserError
+from benchmark.flags import AsJson, Cache, Plugins, Root, Runs, Traceback, complain, err, out
 from benchmark.registry import KINDS, Component, Registry, load_registry
 
 app = typer.Typer(
@@ -26,21 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-data_app = typer.Typer(help="Look after a dataset.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
-out, err = Console(), Console(stderr=True)
-
-Plugins = Annotated[
-    list[str] | None, typer.Option("--plugin", help="A plugin: path/to/file.py or pkg.module. Repeatable.")
-]
-Traceback = Annotated[bool, typer.Option("--traceback", help="Show the full traceback of a plugin's error.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
-Root = Annotated[Path | None, typer.Option(help="Your copy of the dataset; derm7pt also reads DERM7PT_ROOT.")]
-Cache = Annotated[
-    Path | None,
-    typer.Option(help="Folder for drawn images and features [default: DERMCIR_CACHE, else the user's cache]."),
-]
-Runs = Annotated[Path | None, typer.Option(help="Folder of the runs [default: runs].")]
 
 
 @app.command(epilog="Example: python -m benchmark run --methods proposed,tirg --seeds 0-4 --set tirg.width=256")
@@ -65,6 +52,9 @@ def run(
         str | None, typer.Option(help="Method that the others are tested against [default: the first].")
     ] = None,
     controls: Annotated[bool | None, typer.Option(help="Run the control rows too.")] = None,
+    exclude: Annotated[
+        Path | None, typer.Option(help="Leave out the case ids of this file, one a line; see `data audit`.")
+    ] = None,
     options: Annotated[
         list[str] | None, typer.Option("--set", help="COMPONENT.OPTION=VALUE or training.OPTION=VALUE.")
     ] = None,
@@ -96,6 +86,7 @@ def run(
         "seeds": seeds,
         "reference": reference,
         "controls": controls,
+        "exclude": exclude,
         "jobs": jobs,
         "threads": threads,
         "device": device,
@@ -143,23 +134,6 @@ def list_components(plugin: Plugins = None, json: AsJson = False) -> None:
     for loaded in registry.plugins:
         if loaded.error:
             out.print(f"Plugin {loaded.name} ({loaded.source}) did not load: {loaded.error}", style="red", markup=False)
-
-
-@data_app.command("verify", epilog="Example: python -m benchmark data verify derm7pt --root /data/derm7pt/release_v0")
-def data_verify(
-    dataset: Annotated[str, typer.Argument(help="Name of the dataset.")],
-    root: Root = None,
-    cache: Cache = None,
-    options: Annotated[list[str] | None, typer.Option("--set", help="DATASET.OPTION=VALUE.")] = None,
-    plugin: Plugins = None,
-    json: AsJson = False,
-) -> None:
-    """Check a dataset thoroughly: every file, row, label and image."""
-    from benchmark.commands import verify_command
-
-    flags = {"dataset": dataset, "root": root, "cache": cache}
-    config = build_config(flags, None, tuple(options or ()))
-    raise typer.Exit(verify_command(config, load_registry(tuple(plugin or ())), json))
 
 
 @app.callback()
@@ -211,8 +185,3 @@ def main() -> None:
             traceback.print_exc()
         complain(str(error))
         sys.exit(2)
-
-
-def complain(message: str, style: str = "red") -> None:
-    """Print a sentence on standard error, unbroken, so that paths can be copied."""
-    err.print(message, style=style, markup=False, highlight=False, soft_wrap=True)

@@ -8,22 +8,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from benchmark import report, trec
-from benchmark.cli import complain
 from benchmark.config import RunConfig
 from benchmark.errors import UserError
 from benchmark.files import only_writer
+from benchmark.flags import complain, err, out
 from benchmark.registry import Registry
 from benchmark.report.writing import write_board
 from benchmark.runner import Outcome, Runner, Unit
 from benchmark.session import dataset_name, make_dataset
 from benchmark.store import slug
 
-out, err = Console(), Console(stderr=True)
 
 
 def run_command(
@@ -69,9 +67,10 @@ def _run_units(runner: Runner, units: list[Unit], quiet: bool) -> Outcome:
     missing = sum(unit.evaluated is None for unit in units)
     with _progress(quiet) as bars:
         if missing:
-            images = bars.add_task("Encoding images", total=len(runner.session.cases))
-            runner.session.prepare(lambda done: bars.advance(images, done))
-            bars.update(images, completed=len(runner.session.cases))
+            count = len(runner.session.cases) * len(runner.session.views)
+            images = bars.add_task("Encoding images", total=count)
+            runner.session.warm(lambda done: bars.advance(images, done))
+            bars.update(images, completed=count)
         work = bars.add_task("Training and ranking", total=len(units), completed=len(units) - missing)
 
         def advance(title: str) -> None:

@@ -54,6 +54,7 @@ class RunConfig(Strict):
     text_style: str = "canonical"
     seeds: tuple[int, ...] = (0, 1, 2)
     reference: str | None = None
+    exclude: Path | None = None
     jobs: int | None = Field(None, ge=1)
     threads: int = Field(1, ge=1)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"

@@ -46,7 +46,7 @@ class EncoderInfo(Strict):
 
 class ProtocolInfo(Strict):
     """What was asked: equal protocols (but for the fold) share a table. ``training`` names what of the shared training
-    differs from the defaults.
+    differs from the defaults, ``excluded`` the list of cases that were left out (exclusion.py).
     """
 
     task: str
@@ -57,6 +57,11 @@ class ProtocolInfo(Strict):
     text_style: str = "canonical"
     training: str = ""
     exclusion: str = "own case, by id"
+    excluded: str = ""
+
+    def identity(self) -> dict[str, Any]:
+        """Return what goes into keys. ``excluded`` came later: without it the keys of earlier runs must hold."""
+        return self.model_dump(exclude=None if self.excluded else {"excluded"})
 
 
 class TrainingRecord(Strict):
@@ -71,6 +76,7 @@ class TrainingRecord(Strict):
     evaluate: str
     fold: int | None
     view: str
+    excluded: str = ""
     training: dict[str, Any]
     sources: dict[str, str]
     environment: dict[str, str]
@@ -98,7 +104,7 @@ class EvaluationRecord(Strict):
     def table(self) -> tuple[str, ...]:
         """What two records must share to stand in one table."""
         p = self.protocol
-        return (self.dataset.name, p.task, p.evaluate, p.gallery, p.view, p.text_style, p.training)
+        return (self.dataset.name, p.task, p.evaluate, p.gallery, p.view, p.text_style, p.training, p.excluded)
 
 
 def digest(value: Any) -> str:

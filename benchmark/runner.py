@@ -139,14 +139,16 @@ class Runner:
         self, plan: MethodPlan, seed: int, trial: int, sources: dict[str, str], previous: list[EvaluationRecord]
     ) -> Unit:
         training_key = digest(self._identity(plan, seed, trial, sources))
-        key = digest([training_key, self._protocol(trial).model_dump()])
+        key = digest([training_key, self._protocol(trial).identity()])
         trained, evaluated = self.store.find("trainings", training_key), self.store.find("evaluations", key)
         why = "" if evaluated else self._why(plan, seed, trial, sources, trained, previous)
         return Unit(plan, seed, trial, sources, training_key, key, trained, evaluated, why)
 
     def _identity(self, plan: MethodPlan, seed: int, trial: int, sources: dict[str, str]) -> dict[str, Any]:
         session, config = self.session, self.config
+        left_out = {"excluded": session.excluded} if session.excluded else {}
         return {
+            **left_out,
             "method": plan.name,
             "options": plan.settings(),
             "training": config.training.model_dump(),
@@ -171,6 +173,7 @@ class Runner:
             view=c.view,
             text_style=c.text_style,
             training=", ".join(f"{name}={value}" for name, value in changes(c.training).items()),
+            excluded=self.session.excluded,
         )
 
     def _why(
@@ -221,7 +224,12 @@ class Runner:
         if unit.trained is None:
             fold = session.trials[unit.trial].fold
             record = TrainingRecord(
-                key=unit.training_key, evaluate=config.evaluate, fold=fold, view=config.view, **shared
+                key=unit.training_key,
+                evaluate=config.evaluate,
+                fold=fold,
+                view=config.view,
+                excluded=session.excluded,
+                **shared,
             )
             files = {"weights.safetensors": result.weights, "log.jsonl": result.log, "timings.json": timings}
             self.store.put("trainings", record, files)
@@ -240,7 +248,7 @@ class Runner:
             return []
         for index, trial in enumerate(self.session.trials):
             protocol_info = self._protocol(index)
-            key = digest(["oracle", 1, self.session.dataset_info.fingerprint, protocol_info.model_dump()])
+            key = digest(["oracle", 1, self.session.dataset_info.fingerprint, protocol_info.identity()])
             keys.append(key)
             if self.store.find("evaluations", key) is None:
                 codes = [protocol.criterion_codes(dataset, cases) for cases in (trial.queries, trial.gallery)]

@@ -6,13 +6,14 @@ import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
 from benchmark import protocol
 from benchmark.config import RunConfig, cache_folder, parse_model
 from benchmark.errors import UserError
+from benchmark.exclusion import exclusion_label, read_exclusion, without_cases
 from benchmark.features import FeatureStore, Progress
 from benchmark.interfaces import (
     Case,
@@ -24,6 +25,7 @@ from benchmark.interfaces import (
     ImageFeatures,
     LabelledSet,
     Queries,
+    Split,
 )
 from benchmark.methods import changes, labelled
 from benchmark.records import DatasetInfo, EncoderInfo
@@ -42,9 +44,31 @@ class Session:
 
     @cached_property
     def trials(self) -> tuple[protocol.Trial, ...]:
-        """The trials of the evaluation."""
+        """The trials of the evaluation, without the cases that the user excludes."""
+        # Folds are made before cases are left out, so that every other case stays in its fold.
+        return tuple(without_cases(trial, self.left_out) for trial in self._whole_trials)
+
+    @cached_property
+    def _whole_trials(self) -> tuple[protocol.Trial, ...]:
         c = self.config
         return protocol.trials(self.dataset, c.evaluate, c.gallery, c.view)
+
+    @cached_property
+    def left_out(self) -> frozenset[str]:
+        """The ids of the cases that the user excludes."""
+        if self.config.exclude is None:
+            return frozenset()
+        return read_exclusion(self.config.exclude, self.splits)
+
+    @cached_property
+    def excluded(self) -> str:
+        """How a record names the excluded cases; empty where there are none."""
+        return exclusion_label(self.left_out)
+
+    @cached_property
+    def splits(self) -> dict[str, Split]:
+        """Case id -> split, in the order train, valid, test."""
+        return {case.id: split for split in get_args(Split) for case in self.dataset.cases(split)}
 
     @cached_property
     def views(self) -> tuple[str, ...]:
@@ -82,17 +106,25 @@ class Session:
 
     @cached_property
     def cases(self) -> tuple[Case, ...]:
-        """Every case that some trial needs, each once."""
-        parts = [(trial.train, trial.valid, trial.queries, trial.gallery) for trial in self.trials]
+        """Every case that some trial needs, each once; excluded ones too, since the cache knows them in this order."""
+        parts = [(trial.train, trial.valid, trial.queries, trial.gallery) for trial in self._whole_trials]
         return tuple({case.id: case for trial in parts for part in trial for case in part}.values())
 
-    def prepare(self, progress: Progress = lambda done: None) -> None:
-        """Load all image features, computing what is missing, and encode all texts."""
-        paths = {view: [self._path(case, view) for case in self.cases] for view in self.views}
-        self._images = join_views([self.store.images(paths[view], progress) for view in self.views])
-        self._row = {case.id: row for row, case in enumerate(self.cases)}
-        for style in {"canonical", self.config.text_style}:
-            self.store.texts(protocol.query_texts(self.dataset, self.cases, style))
+    def warm(self, progress: Progress = lambda done: None) -> None:
+        """Compute the features that are missing and keep none in memory: workers read them from the cache."""
+        for paths in self._paths():
+            self.store.images(paths, progress)
+        for trial in self.trials:
+            for cases, style in ((trial.train, "canonical"), (trial.valid, "canonical"), (trial.queries, None)):
+                self.store.texts(protocol.query_texts(self.dataset, cases, style or self.config.text_style))
+
+    @cached_property
+    def _images(self) -> ImageFeatures:
+        return join_views([self.store.images(paths) for paths in self._paths()])
+
+    @cached_property
+    def _row(self) -> dict[str, int]:
+        return {case.id: row for row, case in enumerate(self.cases)}
 
     def labelled(self, cases: Sequence[Case]) -> LabelledSet:
         """Return the labelled set of ``cases``, one canonical query a case."""
@@ -121,10 +153,14 @@ class Session:
     def _features(self, cases: Sequence[Case]) -> ImageFeatures:
         return self._images[torch.tensor([self._row[case.id] for case in cases])]
 
-    def _path(self, case: Case, view: str) -> Path:
-        if view not in case.images:
-            raise UserError(f"Case {case.id} of {self.dataset_label} has no {view} image; choose another --view.")
-        return case.images[view]
+    def _paths(self) -> list[list[Path]]:
+        """Return the pictures of all cases, one list a view."""
+        for case in self.cases:
+            missing = set(self.views) - set(case.images)
+            if missing:
+                view = sorted(missing)[0]
+                raise UserError(f"Case {case.id} of {self.dataset_label} has no {view} image; choose another --view.")
+        return [[case.images[view] for case in self.cases] for view in self.views]
 
 
 def join_views(views: Sequence[ImageFeatures]) -> ImageFeatures:

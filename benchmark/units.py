@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Mapping
@@ -58,6 +60,7 @@ def execute(work: Work) -> Result:
     if parent_process() is not None:
         # Ctrl-C reaches the whole process group; the parent alone decides what to do.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _follow_parent()
     torch.set_num_threads(work.config.threads)
     session, registry = _session(work.config.model_dump_json())
     plan = plan_method(registry, work.method, work.config.options.get(work.method, {}))
@@ -81,12 +84,23 @@ def choose_device(name: str) -> torch.device:
 
 
 @lru_cache(maxsize=1)
+def _follow_parent() -> None:
+    """End this worker when its parent is gone: a killed run must not go on computing what nobody will store."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@lru_cache(maxsize=1)
 def _session(config: str) -> tuple[Session, Registry]:
     parsed = RunConfig.model_validate_json(config)
     registry = load_registry(parsed.plugins)
-    session = Session(parsed, registry)
-    session.prepare()
-    return session, registry
+    return Session(parsed, registry), registry
 
 
 def _train_and_rank(work: Work, session: Session, plan: MethodPlan) -> Result:

@@ -99,3 +99,30 @@ def test_an_edited_plugin_runs_again(tmp_path: Path, benchmark: Command) -> None
     plugin.write_text(plugin.read_text() + "\n# edited\n")
     again = benchmark(*arguments, *fast, "--dry-run")
     assert f"train (source changed: {plugin})" in again.stdout.replace("\n", "")
+
+
+def test_workers_end_when_only_their_parent_is_killed(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "benchmark",
+        *TOY_RUN,
+        "--methods",
+        "clip4cir,tirg",
+        "--seeds",
+        "0-9",
+        "--jobs",
+        "2",
+    ]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and stored(tmp_path / "runs") < 1:
+        time.sleep(0.02)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(children) >= 2
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and any(Path(f"/proc/{child}").exists() for child in children):
+        time.sleep(0.1)
+    assert not [child for child in children if Path(f"/proc/{child}").exists()]

@@ -15,9 +15,7 @@ from tests.conftest import TOY
 
 def session(cache: Path, view: str) -> Session:
     config = RunConfig(dataset="toy", encoder="mean-colour", view=view, cache=cache, plugins=(str(TOY),))  # type: ignore[call-arg]
-    made = Session(config, load_registry(config.plugins))
-    made.prepare()
-    return made
+    return Session(config, load_registry(config.plugins))
 
 
 def test_both_views_bring_the_levels_of_each_and_one_long_pooled_vector(tmp_path: Path) -> None:
@@ -36,7 +34,7 @@ def test_a_case_without_the_second_picture_is_named(tmp_path: Path) -> None:
     made = session(tmp_path, "both")
     made.cases = (Case("alone", {"dermoscopic": tmp_path / "x.png"}, "red", {"border": "thin", "spot": "none"}),)
     with pytest.raises(UserError, match="Case alone of toy has no clinical image"):
-        made.prepare()
+        made.warm()
 
 
 def test_a_gallery_and_queries_carry_no_labels(tmp_path: Path) -> None:

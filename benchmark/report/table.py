@@ -23,7 +23,9 @@ from benchmark.store import Store, damaged, read_ranking, slug
 
 Seeds = Mapping[int, Mapping[str, Floats]]
 """Seed -> metric -> values (q,)."""
-CONDITIONS = {name: ProtocolInfo.model_fields[name].default for name in ("gallery", "view", "text_style", "training")}
+CONDITIONS = {
+    name: ProtocolInfo.model_fields[name].default for name in ("gallery", "view", "text_style", "training", "excluded")
+}
 """What a table can vary; tables of other than the default conditions lie in folders of their own."""
 
 

@@ -49,6 +49,7 @@ def facts(board: Leaderboard) -> str:
         f"text {protocol.text_style}",
         f"view {protocol.view}",
         *([f"training {protocol.training}"] if protocol.training else []),
+        *([f"excluded {protocol.excluded}"] if protocol.excluded else []),
     ]
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."

@@ -124,10 +124,11 @@ class Derm7pt(Dataset):
 
     def _known_copy(self) -> Check:
         # Nobody but the authors can say which bytes are right, so a difference is told and not refused.
-        paths = {name: self.root / "meta" / name for name in self.known_sha256}
-        differing = [name for name, path in paths.items() if _digest(path) != self.known_sha256[name]]
+        found = {name: _digest(self.root / "meta" / name) for name in self.known_sha256}
+        differing = [name for name, digest in found.items() if digest != self.known_sha256[name]]
         prefix = f"differs ({', '.join(differing)}) from " if differing else ""
-        return Check("metadata SHA-256", True, f"{prefix}the copy known to dermcir")
+        hashes = "".join(f"\n         {digest or 'missing':64}  {name}" for name, digest in found.items())
+        return Check("metadata SHA-256", True, f"{prefix}the copy known to dermcir{hashes}")
 
     def _image_digest(self, problems: Sequence[Problem]) -> Check:
         if any(problem.check == "images" for problem in problems):
