@@ -23,6 +23,7 @@ from benchmark.report.compact import (
 )
 from benchmark.report.formats import short_markdown
 from benchmark.report.leaderboard import Leaderboard
+from benchmark.report.looks import record_looks
 from benchmark.report.table import CONDITIONS, Evaluated, select, table_folder
 from benchmark.report.wording import spans
 from benchmark.report.writing import leaderboards, write_board
@@ -47,9 +48,11 @@ def publish(evaluations: Iterable[Evaluated], results: Path, readme: Path, refer
     text = _read_readme(readme)
     from_published(results)  # what is damaged there must be known before anything is written
     messages = _import(evaluations, results)
-    boards = leaderboards(from_published(results), reference)
+    published = from_published(results)
+    boards = leaderboards(published, reference)
     for board in boards:
         write_board(board, results)
+    record_looks(published, boards, results)
     write_atomic(readme, fill(text, boards, _relative(results, readme)).encode())
     return messages
 
