@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from benchmark import __version__
-from benchmark.config import RunConfig, build_config
+from benchmark.config import RunConfig, build_config, read_switches
 from benchmark.data_cli import data_app
 from benchmark.errors import PluginError, UserError
 from benchmark.flags import AsJson, Cache, Plugins, Root, Runs, Traceback, complain, err, out
@@ -93,11 +93,18 @@ def run(
         "runs": runs,
         "cache": cache,
     }
-    parsed = build_config(flags, config, tuple(options or ()))
+    parsed, switches = build_config(flags, config, tuple(options or ())), read_switches(config)
     if plugin:
         parsed = parsed.model_copy(update={"plugins": (*parsed.plugins, *plugin)})
     registry = _registry(parsed.plugins, traceback)
-    status = run_command(parsed, registry, dry_run=dry_run, quiet=quiet, as_json=json, show_traces=traceback)
+    status = run_command(
+        parsed,
+        registry,
+        dry_run=dry_run or switches.dry_run,
+        quiet=quiet or switches.quiet,
+        as_json=json or switches.json_output,
+        show_traces=traceback or switches.traceback,
+    )
     raise typer.Exit(status)
 
 

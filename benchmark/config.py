@@ -82,6 +82,30 @@ class RunConfig(Strict):
         return value
 
 
+class Switches(BaseModel):
+    """What ``run`` shows and whether it runs at all; a TOML file may set these beside the keys of a run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dry_run: bool = False
+    quiet: bool = False
+    json_output: bool = Field(default=False, alias="json")
+    traceback: bool = False
+
+
+SWITCHES = frozenset(field.alias or name for name, field in Switches.model_fields.items())
+
+
+def read_switches(path: Path | None) -> Switches:
+    """Return the switches of a TOML file.
+
+    Raises:
+        UserError: the file is no TOML, or a switch is neither true nor false.
+    """
+    values = {key: value for key, value in read_config(path).items() if key in SWITCHES} if path else {}
+    return parse_model(Switches, values, f"--config {path}")
+
+
 def parse_seeds(text: str) -> tuple[int, ...]:
     """Parse ``"0-4"`` or ``"0,2,5"`` into seeds, in order, without repeats.
 
@@ -148,7 +172,7 @@ def build_config(flags: Mapping[str, Any], path: Path | None, assignments: tuple
     Raises:
         UserError: a key is unknown or a value invalid.
     """
-    values: dict[str, Any] = dict(read_config(path)) if path else {}
+    values = {key: value for key, value in read_config(path).items() if key not in SWITCHES} if path else {}
     tree = parse_assignments(assignments)
     for name, given in tree.items():
         target = values if name == "training" else values.setdefault("options", {})

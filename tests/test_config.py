@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
 
-from benchmark.config import build_config, parse_seeds
+from benchmark import cli
+from benchmark.config import SWITCHES, RunConfig, build_config, parse_seeds, read_switches
 from benchmark.errors import UserError
 
 
@@ -68,3 +70,21 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_an_assignment_without_name_or_value(assignment: str) -> None:
     with pytest.raises(UserError, match=r"COMPONENT\.OPTION=VALUE"):
         build_config({}, None, (assignment,))
+
+
+def test_a_file_can_say_everything_that_a_flag_can(tmp_path: Path) -> None:
+    """Every flag of ``run`` is a key of the file; ``--set`` is the tables, ``--config`` the file itself."""
+    flags = set(inspect.signature(cli.run).parameters) - {"options", "config", "plugin"}
+    assert flags <= {*RunConfig.model_fields, *SWITCHES}
+    assert {"options", "training", "plugins"} <= set(RunConfig.model_fields)
+    file = tmp_path / "run.toml"
+    file.write_text("quiet = true\njson = true\nseeds = '0-1'\n")
+    assert build_config({}, file).seeds == (0, 1)
+    assert (read_switches(file).quiet, read_switches(file).json_output, read_switches(file).dry_run) == (
+        True,
+        True,
+        False,
+    )
+    file.write_text("quiet = 'loud'\n")
+    with pytest.raises(UserError, match="quiet = 'loud'"):
+        read_switches(file)
