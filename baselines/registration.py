@@ -64,6 +64,18 @@ def register_methods(register: Register) -> None:
         summary="a random ranking: chance, measured",
         citation=CONTROL,
     )
+    register(
+        "sum",
+        "baselines.training_free:SumOfSimilarities",
+        summary="cosine to the image plus cosine to the text, no training; needs an aligned encoder",
+        citation="Vo et al., CVPR 2019 (image + text); Radford et al., ICML 2021",
+    )
+    register(
+        "product",
+        "baselines.training_free:ProductOfSimilarities",
+        summary="product of the two cosines, each moved to 0..1, no training; needs an aligned encoder",
+        citation="Radford et al., ICML 2021",
+    )
 
 
 @hookimpl

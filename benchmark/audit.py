@@ -4,12 +4,12 @@ Two kinds of evidence, both free of labels:
 
 - a perceptual hash (pHash: signs of the low frequencies of a discrete cosine transform against their median; Zauner,
   "Implementation and benchmarking of perceptual image hash functions", 2010), compared under the eight flips and
-  quarter turns;
+  quarter turns, and with the middle of the other picture, so that a closer photograph can match;
 - the cosine of the encoder's pooled features, centred on their mean. Some pictures are near to everything ("hubs"), so
   a pair is judged by how far its cosine exceeds what its two cases have with their neighbours (Conneau et al., "Word
   translation without parallel data", ICLR 2018, cross-domain similarity local scaling).
 
-Shapes: n cases, d width, 255 bits a hash. Memory grows with n * n: 1,000 cases need 20 MB, 10,000 need 2 GB.
+Shapes: n cases, z zooms, d width, 256 bits a hash. Memory grows with n * n: 1,000 cases need 20 MB, 10,000 need 2 GB.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +26,13 @@ from PIL import Image
 Floats = NDArray[np.float32]
 SIDE = 64
 BLOCK = 16
-NEAR_BITS = 32
-"""Copies that were re-encoded, resized, turned or brightened differ in fewer of the 255 bits than this."""
+ZOOMS = (1.0, 0.9, 0.8)
+"""Central parts of a picture, in sides; the whole comes first."""
+NEAR_BITS = 40
+"""Copies that were re-encoded, resized, turned or brightened differ in fewer of the 256 bits than this."""
 LIKELY_BITS = 60
-"""About one in 50,000 pairs of unrelated dermoscopic pictures is nearer than this (their median is 112); a pair counts
-only where the features agree."""
+"""About one in 10,000 pairs of unrelated dermoscopic pictures is as near at some zoom (their median is 108), so such a
+pair counts only where the features agree."""
 NEIGHBOURS = 20
 MUTUAL = 5
 OUTLYING = 3.0
@@ -39,7 +42,9 @@ SAME_LESION = "probable same lesion"
 
 @dataclass(frozen=True)
 class Pair:
-    """Two rows (``first`` < ``second``), the bits in which their hashes differ, their cosine, and what they are."""
+    """Two rows (``first`` < ``second``), the bits in which their hashes differ at the best zoom, their cosine, and what
+    they are.
+    """
 
     first: int
     second: int
@@ -51,31 +56,50 @@ class Pair:
 # ------------------------------------------------------------------------------------------------ evidence
 
 
-def grey_square(image: Image.Image) -> Floats:
-    """Return an image's brightness as a (64, 64) square, so that quarter turns need no resizing."""
-    return np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.LANCZOS), dtype=np.float32)
+class Distances(NamedTuple):
+    """Differing bits (n, n) of the hashes of whole pictures, and of the best of all zooms."""
+
+    whole: NDArray[np.int16]
+    zoomed: NDArray[np.int16]
 
 
-def hashes(squares: Floats) -> NDArray[np.bool_]:
-    """Return the hashes (8, n, 255) of ``squares`` (n, 64, 64) under each flip and quarter turn, the identity first."""
-    turned = [np.rot90(squares, quarter, axes=(1, 2)) for quarter in range(4)]
-    return np.stack([_hash(each) for turn in turned for each in (turn, turn[:, :, ::-1])])
+def grey_squares(image: Image.Image) -> Floats:
+    """Return the brightness of the central parts of an image, (z, 64, 64): squares, so that quarter turns fit."""
+    grey = image.convert("L")
+    margins = [((1 - zoom) / 2 * grey.width, (1 - zoom) / 2 * grey.height) for zoom in ZOOMS]
+    boxes = [(left, top, grey.width - left, grey.height - top) for left, top in margins]
+    squares = [grey.resize((SIDE, SIDE), Image.Resampling.LANCZOS, box=box) for box in boxes]
+    return np.stack([np.asarray(square, dtype=np.float32) for square in squares])
+
+
+def hash_distances(squares: Floats) -> Distances:
+    """Return the fewest differing bits of each two cases of ``squares`` (n, z, 64, 64) over all flips and turns."""
+    plain = _signs(_hash(squares[:, 0]))
+    whole, *closer = (_nearest(plain, squares[:, zoom]) for zoom in range(squares.shape[1]))
+    zoomed = np.minimum.reduce([whole, *closer])
+    return Distances(*(np.minimum(bits, bits.T).round().astype(np.int16) for bits in (whole, zoomed)))
+
+
+def _nearest(plain: Floats, squares: Floats) -> Floats:
+    """Return (n, n): the fewest bits in which ``plain`` (n, 256) differs from any turn of ``squares`` (n, 64, 64)."""
+    nearest = np.full((len(plain),) * 2, BLOCK * BLOCK, dtype=np.float32)
+    for quarter in range(4):
+        turned = np.rot90(squares, quarter, axes=(1, 2))
+        for variant in (turned, turned[:, :, ::-1]):
+            np.minimum(nearest, (BLOCK * BLOCK - plain @ _signs(_hash(variant)).T) / 2, out=nearest)
+    return nearest
+
+
+def _signs(bits: NDArray[np.bool_]) -> Floats:
+    return np.where(bits, np.float32(1), np.float32(-1))
 
 
 def _hash(squares: Floats) -> NDArray[np.bool_]:
-    frequency, place = np.arange(BLOCK)[:, None], np.arange(SIDE)[None]
+    # Frequency 0 is left out both ways: it holds the brightness and its gradient from side to side.
+    frequency, place = np.arange(1, BLOCK + 1)[:, None], np.arange(SIDE)[None]
     basis = np.cos(np.pi * frequency * (place + 0.5) / SIDE).astype(np.float32)
-    coefficients = (basis @ squares @ basis.T).reshape(len(squares), -1)[:, 1:]  # without the mean brightness
+    coefficients = (basis @ squares @ basis.T).reshape(len(squares), -1)
     return coefficients > np.median(coefficients, axis=1, keepdims=True)
-
-
-def hash_distances(variants: NDArray[np.bool_]) -> NDArray[np.int16]:
-    """Return (n, n): the fewest differing bits of two cases over all ``variants`` (8, n, 255) of one of them."""
-    signs = np.where(variants, np.float32(1), np.float32(-1))
-    nearest = np.full((signs.shape[1],) * 2, signs.shape[2], dtype=np.float32)
-    for variant in signs:
-        np.minimum(nearest, (signs.shape[2] - signs[0] @ variant.T) / 2, out=nearest)
-    return np.minimum(nearest, nearest.T).round().astype(np.int16)
 
 
 def cosines(pooled: Floats) -> Floats:
@@ -107,23 +131,28 @@ def _without_self(similarity: Floats) -> Floats:
 
 
 def find_pairs(
-    distances: NDArray[np.int16], similarity: Floats, near_bits: int = NEAR_BITS, outlying: float = OUTLYING
+    distances: Distances, similarity: Floats, near_bits: int = NEAR_BITS, outlying: float = OUTLYING
 ) -> list[Pair]:
     """Return the pairs that are copies or probably show one lesion, surest first.
 
-    ``near-duplicate``: at most ``near_bits`` bits of ``distances`` (n, n) differ. ``probable same lesion``: either the
-    hashes are unusually near for unrelated pictures and the ``similarity`` (n, n) is above what half of all cases reach
-    with their nearest neighbour; or each is among the other's five nearest, and their excess lies more than
-    ``outlying`` robust standard deviations (1.4826 MAD) above the median of all cases' best excess.
+    ``near-duplicate``: at most ``near_bits`` bits of the whole pictures differ. ``probable same lesion``, one of:
+
+    - one is the middle of the other, with at most ``near_bits`` bits;
+    - they differ in at most ``LIKELY_BITS`` at some zoom, and their ``similarity`` (n, n) is above what half of all
+      cases reach with their nearest neighbour;
+    - each is among the other's five nearest, and their excess lies more than ``outlying`` robust standard deviations
+      (1.4826 MAD) above the median of all cases' best excess.
     """
-    if len(distances) < 2:
+    if len(similarity) < 2:
         return []
-    near = distances <= near_bits
+    whole, zoomed = distances
+    near = whole <= near_bits
     typical = np.median(_without_self(similarity).max(axis=1))
-    alike = ((distances <= LIKELY_BITS) & (similarity >= typical)) | _outliers(excess(similarity), outlying)
+    alike = (zoomed <= near_bits) | ((zoomed <= LIKELY_BITS) & (similarity >= typical))
+    alike |= _outliers(excess(similarity), outlying)
     rows = np.argwhere(np.triu(near | alike, k=1))
     pairs = [
-        Pair(i, j, int(distances[i, j]), float(similarity[i, j]), NEAR_DUPLICATE if near[i, j] else SAME_LESION)
+        Pair(i, j, int(zoomed[i, j]), float(similarity[i, j]), NEAR_DUPLICATE if near[i, j] else SAME_LESION)
         for i, j in rows.tolist()
     ]
     return sorted(pairs, key=lambda pair: (pair.verdict != NEAR_DUPLICATE, -pair.cosine, pair.first, pair.second))

@@ -23,7 +23,6 @@ from benchmark.session import dataset_name, make_dataset
 from benchmark.store import slug
 
 
-
 def run_command(
     config: RunConfig, registry: Registry, *, dry_run: bool, quiet: bool, as_json: bool, show_traces: bool
 ) -> int:

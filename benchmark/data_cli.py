@@ -53,9 +53,12 @@ def data_audit(
     dataset: Name,
     root: Root = None,
     view: Annotated[str | None, typer.Option(help="View to compare, e.g. clinical, or both.")] = None,
-    encoder: Annotated[str | None, typer.Option(help="Encoder whose features are compared [default: packaged].")] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="Encoder whose features are compared [default: packaged].")
+    ] = None,
     bits: Annotated[
-        int | None, typer.Option(min=0, max=255, help="Near-duplicate: at most so many of 255 bits differ [default: 32].")
+        int | None,
+        typer.Option(min=0, max=256, help="Near-duplicate: at most so many of 256 bits differ [default: 40]."),
     ] = None,
     threshold: Annotated[
         float | None,
@@ -69,7 +72,7 @@ def data_audit(
     json: AsJson = False,
 ) -> None:
     """Find near-duplicate images and probable same-lesion pairs; list what to exclude and what that changes."""
-    from benchmark.data_commands import audit_command
+    from benchmark.audit_command import audit_command
 
     flags = {"dataset": dataset, "root": root, "view": view, "encoder": encoder, "cache": cache}
     config = build_config(flags, None, tuple(options or ()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,10 +62,8 @@ def without_cases(trial: Trial, ids: Collection[str]) -> Trial:
     """
     if not ids:
         return trial
-    parts = {
-        name: tuple(case for case in getattr(trial, name) if case.id not in ids)
-        for name in ("train", "valid", "queries", "gallery")
-    }
+    names = ("train", "valid", "queries", "gallery")
+    parts: dict[str, Any] = {name: tuple(case for case in getattr(trial, name) if case.id not in ids) for name in names}
     empty = [name for name, cases in parts.items() if not cases]
     if empty:
         raise UserError(f"--exclude leaves no case in {', '.join(empty)}; exclude fewer cases.")

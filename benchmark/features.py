@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image, ImageOps
 from safetensors import SafetensorError, safe_open
@@ -123,10 +125,10 @@ def read_shard(path: Path) -> dict[str, Tensor]:
 
 
 def open_image(path: Path) -> Image.Image:
-    """Decode a picture fully, upright and as RGB.
+    """Decode a picture fully, upright and as RGB, 8 bits a channel; of an animated one, the first frame.
 
     Raises:
-        UserError: it is missing, truncated, no picture, or larger than ``MAX_PIXELS``.
+        UserError: it is missing, truncated, no picture, larger than ``MAX_PIXELS``, or of values without a known range.
     """
     try:
         with Image.open(path) as image:
@@ -134,12 +136,28 @@ def open_image(path: Path) -> Image.Image:
                 size = f"{image.width} x {image.height}"
                 raise UserError(f"{path}: {size} pixels are too many; resize the picture first.")
             image.load()
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+            return eight_bits(ImageOps.exif_transpose(image), path).convert("RGB")
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{path}: too many pixels ({error}); resize the picture first.") from error
+    except (OSError, SyntaxError, ValueError, struct.error) as error:
         raise UserError(
             f"{path}: can't be read as a picture ({error}). Replace the file by an intact copy; "
             "`python -m benchmark data verify` lists all such files."
         ) from error
+
+
+def eight_bits(image: Image.Image, path: Path) -> Image.Image:
+    """Scale 16-bit grey to 8 bits; Pillow's own conversion clips, so that nearly all of it would be white.
+
+    Raises:
+        UserError: the values are 32-bit integers beyond 65535 or floats, whose range nobody can know.
+    """
+    if image.mode != "F" and not image.mode.startswith("I"):
+        return image
+    values = np.asarray(image)
+    if image.mode == "F" or values.min() < 0 or values.max() > 65535:
+        raise UserError(f"{path}: a picture of mode {image.mode} has no known range; save it with 8 bits a channel.")
+    return Image.fromarray((values // 257).astype(np.uint8))
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:

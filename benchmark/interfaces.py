@@ -186,7 +186,7 @@ class TextFeatures:
 @dataclass(frozen=True)
 class FeatureSpec:
     """The shapes that a method can count on: widths of the image levels, their grids, the pooled image and the text,
-    the number of groups, and the criteria of the dataset.
+    the number of groups, the criteria of the dataset, and whether pooled image and text share one space.
     """
 
     level_widths: tuple[int, ...]
@@ -195,6 +195,7 @@ class FeatureSpec:
     text_width: int
     groups: int
     criteria: tuple[Criterion, ...]
+    aligned: bool = False
 
 
 class Encoder(ABC):
@@ -206,6 +207,8 @@ class Encoder(ABC):
     grids: tuple[tuple[int, int], ...]
     image_width: int
     text_width: int
+    aligned: bool = False
+    """True where pooled image and pooled text lie in one space, of one width, so that their cosine means something."""
 
     @property
     @abstractmethod

@@ -277,7 +277,8 @@ class Runner:
 
     def _refuse_unused_options(self) -> None:
         session = self.session
-        used = {*self.plans, session.dataset_label.split(" [")[0], session.encoder_label.split(" [")[0]}
+        encoder = session.encoder_label.split(" [")[0]
+        used = {*self.plans, session.dataset_label.split(" [")[0], encoder, encoder.split(":")[0]}
         unused = sorted(set(self.config.options) - used)
         if unused:
             names = ", ".join(sorted(used))

@@ -86,6 +86,7 @@ class Session:
             text_width=e.text_width,
             groups=len(self.dataset.groups),
             criteria=tuple(self.dataset.criteria),
+            aligned=e.aligned,
         )
 
     @cached_property
@@ -112,7 +113,7 @@ class Session:
 
     def warm(self, progress: Progress = lambda done: None) -> None:
         """Compute the features that are missing and keep none in memory: workers read them from the cache."""
-        for paths in self._paths():
+        for paths in self.paths():
             self.store.images(paths, progress)
         for trial in self.trials:
             for cases, style in ((trial.train, "canonical"), (trial.valid, "canonical"), (trial.queries, None)):
@@ -120,7 +121,7 @@ class Session:
 
     @cached_property
     def _images(self) -> ImageFeatures:
-        return join_views([self.store.images(paths) for paths in self._paths()])
+        return join_views([self.store.images(paths) for paths in self.paths()])
 
     @cached_property
     def _row(self) -> dict[str, int]:
@@ -153,7 +154,7 @@ class Session:
     def _features(self, cases: Sequence[Case]) -> ImageFeatures:
         return self._images[torch.tensor([self._row[case.id] for case in cases])]
 
-    def _paths(self) -> list[list[Path]]:
+    def paths(self) -> list[list[Path]]:
         """Return the pictures of all cases, one list a view."""
         for case in self.cases:
             missing = set(self.views) - set(case.images)
@@ -208,7 +209,9 @@ def make_encoder(registry: Registry, config: RunConfig) -> tuple[Encoder, str]:
     """
     name = config.encoder or registry.defaults["encoder"]
     component = registry.find("encoders", name)
-    options = _options(component, config.options.get(name, {}))
+    # A name with dots or slashes can't stand before the dot of --set, so its prefix does: --set timm.height=256.
+    given = config.options.get(name, config.options.get(name.split(":")[0], {}))
+    options = _options(component, given)
     cls: Any = component.load()
     return cls(name, options), labelled(name, changes(options))
 

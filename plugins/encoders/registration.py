@@ -15,3 +15,22 @@ def register_encoders(register: Register) -> None:
         summary="EfficientNet-Lite0 (ImageNet) + all-MiniLM-L6-v2, weights from pip packages, no hub",
         citation="Tan & Le, ICML 2019; Wang et al., NeurIPS 2020",
     )
+    register(
+        "timm:",
+        "plugins.encoders.timm:TimmEncoder",
+        options="plugins.encoders.options:TimmOptions",
+        summary="any timm backbone + all-MiniLM-L6-v2: timm:NAME (hub) or timm:NAME//weights.safetensors",
+        citation="Wightman, PyTorch Image Models, 2019",
+    )
+    register(
+        "open_clip:",
+        "plugins.encoders.open_clip:OpenClipEncoder",
+        summary="dual encoder: open_clip:NAME/TAG or :hf-hub:ORG/REPO (hub), open_clip:NAME//weights.pt or :FOLDER",
+        citation="Ilharco et al., OpenCLIP, 2021; Radford et al., ICML 2021",
+    )
+    register(
+        "transformers:",
+        "plugins.encoders.transformers:TransformersEncoder",
+        summary="dual encoder like CLIP or SigLIP: transformers:NAME or FOLDER; apart: transformers:VISION+TEXT",
+        citation="Wolf et al., EMNLP 2020 (demonstrations)",
+    )

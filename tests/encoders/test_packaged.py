@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+
+from benchmark.errors import UserError
+from plugins.encoders import minilm
+from plugins.encoders.options import PackagedOptions
+from plugins.encoders.packaged import PackagedEncoder, lite0_weights, load_lite0, timm_names
+from tests.encoders.checks import check_batches, check_shapes, pictures
+
+SMALL = PackagedOptions(height=64, width=96)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> PackagedEncoder:
+    return PackagedEncoder("packaged", SMALL)
+
+
+def test_fingerprints_are_the_ones_that_committed_tables_were_made_with() -> None:
+    encoder = PackagedEncoder("packaged", PackagedOptions())
+    assert encoder.image_fingerprint == "9513ae54826425be1d3d128a963575879c3171b87f006646b0b4eb36615d0fb6"
+    assert encoder.text_fingerprint == "f7c3a5bc44ae6fad6e08e6edce3baa519cde73e3db8695e08fe956d9d93d6aec"
+
+
+def test_another_input_size_has_another_image_fingerprint_only(encoder: PackagedEncoder) -> None:
+    default = PackagedEncoder("packaged", PackagedOptions())
+    assert encoder.image_fingerprint != default.image_fingerprint
+    assert encoder.text_fingerprint == default.text_fingerprint
+
+
+def test_shapes_and_batches(encoder: PackagedEncoder) -> None:
+    assert (encoder.level_widths, encoder.grids) == ((112, 320), ((4, 6), (2, 3)))
+    assert (encoder.image_width, encoder.text_width, encoder.aligned) == (1280, 384, False)
+    check_shapes(encoder)
+    check_batches(encoder)
+
+
+def test_every_weight_of_the_package_finds_its_place() -> None:
+    published = torch.load(lite0_weights(), map_location="cpu", weights_only=True)
+    loaded = load_lite0().state_dict()
+    count = sum(not name.endswith("num_batches_tracked") for name in published)
+    assert count == sum(not name.endswith("num_batches_tracked") for name in loaded)
+    assert torch.equal(loaded["conv_stem.weight"], next(iter(published.values())))
+    renamed = timm_names(published, loaded)
+    assert renamed.keys() == loaded.keys()
+    assert all(torch.equal(renamed[name], loaded[name]) for name in loaded)
+
+
+def test_levels_and_pooled_are_those_of_a_plain_timm_forward(encoder: PackagedEncoder) -> None:
+    pixels = torch.stack([encoder.preprocess(picture) for picture in pictures()])
+    plain = load_lite0()
+    with torch.inference_mode():
+        found = encoder.encode_images(pixels)
+        maps = plain.forward_intermediates(pixels, indices=[3, 4], intermediates_only=True)
+        pooled = plain.forward_head(plain.forward_features(pixels), pre_logits=True)
+    torch.testing.assert_close(found.pooled, pooled, atol=1e-4, rtol=0)
+    for level, expected in zip(found.levels, maps, strict=True):
+        torch.testing.assert_close(level, expected.flatten(2).transpose(1, 2), atol=1e-4, rtol=0)
+
+
+def test_weights_of_another_network_are_refused() -> None:
+    other = timm.create_model("resnet18").state_dict()
+    with pytest.raises(UserError, match=r"does not hold EfficientNet-Lite0.*Reinstall it"):
+        timm_names(other, load_lite0().state_dict())
+
+
+def test_altered_words_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = bytearray((minilm.minilm_folder() / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (tmp_path / "model.safetensors").write_bytes(weights)
+    monkeypatch.setattr(minilm, "minilm_folder", lambda: tmp_path)
+    with pytest.raises(UserError, match=r"not the published all-MiniLM-L6-v2.*Reinstall it"):
+        PackagedEncoder("packaged", SMALL).encode_texts(["thin border"])
