@@ -16,7 +16,7 @@ from benchmark.config import RunConfig, build_config, read_switches
 from benchmark.data_cli import data_app
 from benchmark.errors import PluginError, UserError
 from benchmark.flags import AsJson, Cache, Plugins, Root, Runs, Traceback, complain, err, out
-from benchmark.registry import KINDS, Component, Registry, load_registry
+from benchmark.registry import KINDS, Component, Registry, describe, load_registry
 
 app = typer.Typer(
     name="benchmark",
@@ -124,6 +124,10 @@ def report(
 
     registry = load_registry(tuple(plugin or ()))
     folder = runs or RunConfig.model_fields["runs"].default
+    if runs is not None and not runs.is_dir():
+        raise UserError(f"--runs {runs} is no folder. Give the folder of a run, or leave it out for the default.")
+    if reference:
+        registry.find_method(reference)
     against = reference or registry.defaults["methods"][0]
     report_command(folder, against, publish, results, readme, trec, json)
 
@@ -185,10 +189,16 @@ def _listing(registry: Registry) -> dict[str, Any]:
 
 def main() -> None:
     """Run the command line. Exit 0 = done, 1 = a method failed, 2 = the user's mistake, 130 = interrupted."""
+    show = "--traceback" in sys.argv
     try:
         app()
     except (UserError, PluginError) as error:
-        if "--traceback" in sys.argv:
+        if show:
             traceback.print_exc()
         complain(str(error))
         sys.exit(2)
+    except Exception as error:
+        if show:
+            traceback.print_exc()
+        complain(f"{describe(error)}. This is a defect of a plugin or of dermcir; --traceback shows where.")
+        sys.exit(1)

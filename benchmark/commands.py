@@ -27,21 +27,23 @@ def run_command(
     config: RunConfig, registry: Registry, *, dry_run: bool, quiet: bool, as_json: bool, show_traces: bool
 ) -> int:
     """Run what is missing and report. Return the exit status."""
-    runner = Runner(config, registry)
-    _banner(runner)
-    if dry_run:
-        _show_plan(runner.units(), as_json)
-        return 0
-    with only_writer(config.runs):
-        runner.store.clean()
-        units = runner.units()
-        try:
+    units: list[Unit] = []
+    try:
+        runner = Runner(config, registry)
+        _banner(runner)
+        if dry_run:
+            _show_plan(runner.units(), as_json)
+            return 0
+        with only_writer(config.runs):
+            runner.store.clean()
+            units = runner.units()
             outcome = _run_units(runner, units, quiet)
-        except KeyboardInterrupt:
-            done = sum(runner.store.find("evaluations", unit.key) is not None for unit in units)
-            complain(f"Stopped: {done} of {len(units)} units are stored; the same command goes on from there.")
-            return 130
-        _report_run(runner, outcome, as_json)
+            _report_run(runner, outcome, as_json)
+    except KeyboardInterrupt:
+        done = sum(runner.store.find("evaluations", unit.key) is not None for unit in units)
+        stored = f"{done} of {len(units)} units are" if units else "what was finished is"
+        complain(f"Stopped: {stored} stored; the same command goes on from there.")
+        return 130
     for failure in outcome.failures:
         complain(f"FAILED {failure.error}")
         if show_traces:

@@ -13,13 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from benchmark.errors import UserError, near_misses
 
+MOST_SEEDS = 1_000
 M = TypeVar("M", bound=BaseModel)
 
 
 class Strict(BaseModel):
     """Frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class NoOptions(Strict):
@@ -68,6 +69,13 @@ class RunConfig(Strict):
     @classmethod
     def _seeds(cls, value: Any) -> Any:
         return parse_seeds(value) if isinstance(value, str) else value
+
+    @field_validator("seeds")
+    @classmethod
+    def _usable_seeds(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or min(value) < 0 or max(value) >= 2**31 or len(set(value)) < len(value):
+            raise ValueError("seeds are distinct whole numbers from 0 to 2147483647, at least one")
+        return value
 
     @field_validator("methods", "plugins", mode="before")
     @classmethod
@@ -118,6 +126,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         if not match:
             raise ValueError(f"{text!r} is no list of seeds; write for example 0-4 or 0,2,5")
         first, last = int(match[1]), int(match[2] or match[1])
+        if last - first >= MOST_SEEDS:
+            raise ValueError(f"{text!r} asks for more than {MOST_SEEDS} seeds")
         seeds.extend(range(first, last + 1))
     if not seeds:
         raise ValueError(f"{text!r} holds no seed; the first of a range must not exceed its last")
@@ -178,7 +188,12 @@ def build_config(flags: Mapping[str, Any], path: Path | None, assignments: tuple
         target = values if name == "training" else values.setdefault("options", {})
         if not isinstance(target, dict):
             raise UserError(f"--config {path}: options must be a table.")
+        if not isinstance(target.get(name, {}), dict):
+            raise UserError(f"--config {path}: {name} must be a table, not {target[name]!r}.")
         target[name] = _merge(target.get(name, {}), given)
+    empty = [key for key, value in flags.items() if isinstance(value, str) and not value.strip(" ,")]
+    if empty:
+        raise UserError(f"--{empty[0].replace('_', '-')} is empty: give it a value, or leave it out for the default.")
     values.update({key: value for key, value in flags.items() if value is not None})
     return parse_model(RunConfig, values, f"--config {path}" if path else "the command line")
 

@@ -27,6 +27,8 @@ from benchmark.errors import UserError
 from benchmark.files import hash_files, write_atomic
 from benchmark.interfaces import Encoder, ImageFeatures, TextFeatures
 
+VERSION = 1
+"""Raise it when pictures or texts are handed to encoders in another way: caches and runs are then made anew."""
 SHARD = 128
 BATCH = 16
 MAX_PIXELS = 64_000_000
@@ -107,7 +109,7 @@ class FeatureStore:
 
 def shard_key(role: str, fingerprint: str, contents: Sequence[str]) -> str:
     """Return the name of the shard that holds ``contents`` in that order."""
-    return hashlib.sha256(json.dumps([role, fingerprint, list(contents)]).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps([VERSION, role, fingerprint, list(contents)]).encode()).hexdigest()[:32]
 
 
 def read_shard(path: Path) -> dict[str, Tensor]:

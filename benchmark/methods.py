@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from benchmark.config import parse_model
-from benchmark.errors import PluginError, UserError
+from benchmark.errors import PluginError, UserError, near_misses
 from benchmark.interfaces import Composer, FeatureSpec, Method, Scorer
 from benchmark.records import MethodInfo
 from benchmark.registry import Component, Registry
@@ -31,6 +31,11 @@ class MethodPlan:
     def name(self) -> str:
         """The registered name."""
         return self.component.name
+
+    @property
+    def trained(self) -> bool:
+        """Whether it learns at all, so that the shared training matters."""
+        return bool(getattr(self.component.load(), "trained", True))
 
     def settings(self) -> dict[str, Any]:
         """Return all options, those of the scorer included."""
@@ -71,7 +76,7 @@ class MethodPlan:
             scorer=self.scorer.name if self.scorer else None,
             options=self.settings(),
             modality=cls.modality,  # type: ignore[attr-defined]
-            trained=getattr(cls, "trained", True),
+            trained=self.trained,
             parameters=sum(parameter.numel() for network in networks for parameter in network.parameters()),
         )
 
@@ -101,8 +106,23 @@ def plan_method(registry: Registry, name: str, given: Mapping[str, Any]) -> Meth
 
 
 def _scorer(registry: Registry, composer: Component, given: Any) -> tuple[Component, BaseModel]:
+    if not isinstance(given, str | Mapping):
+        raise UserError(
+            f"options of method {composer.name}: scorer = {given!r} is neither a name nor a table of options."
+        )
+    cls: Any = composer.load()
     table = {"name": given} if isinstance(given, str) else dict(given)
-    scorer = registry.find("scorers", table.pop("name", composer.load().scorer))  # type: ignore[attr-defined]
+    if "name" not in table and cls.scorer not in registry.components["scorers"]:
+        known = near_misses(cls.scorer, registry.components["scorers"])
+        place = f"composer {composer.name!r} of plugin {composer.owner}"
+        raise PluginError(f"{place} asks for the scorer {cls.scorer!r}, which does not exist. {known}")
+    scorer = registry.find("scorers", table.pop("name", cls.scorer))
+    missing = scorer.load().requires - cls.provides  # type: ignore[attr-defined]
+    if missing:
+        raise UserError(
+            f"Composer {composer.name} and scorer {scorer.name} do not fit: the scorer reads {sorted(missing)}, the "
+            f"composer provides only {sorted(cls.provides)}. Choose another scorer."
+        )
     return scorer, parse_model(scorer.options_model(), table, f"options of scorer {scorer.name}")
 
 

@@ -148,7 +148,7 @@ def load_registry(extra: tuple[str, ...] = ()) -> Registry:
         registry.plugins.append(plugin)
         try:
             _load_one(manager, registry, name, importer())
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             plugin.error, plugin.trace = describe(error), traceback.format_exc()
             _forget(registry, name)
     return registry
@@ -160,7 +160,7 @@ def _sources(shipped: list[str], extra: list[str]) -> Iterator[tuple[str, str, C
     for entry in importlib.metadata.entry_points(group=hookspecs.PROJECT):
         yield entry.name, f"entry point {entry.value}", entry.load
     for target in dict.fromkeys(extra):
-        if target.endswith(".py"):
+        if target.endswith(".py") or os.sep in target or not target:
             yield Path(target).stem, target, partial(_import_file, Path(target))
         else:
             yield target, "module", partial(importlib.import_module, target)
@@ -169,7 +169,7 @@ def _sources(shipped: list[str], extra: list[str]) -> Iterator[tuple[str, str, C
 def _import_file(path: Path) -> ModuleType:
     path = path.expanduser().resolve()
     if not path.is_file():
-        raise UserError(f"there is no file {path}")
+        raise UserError(f"there is no file {path}; name a .py file, or a module that Python can import")
     # Named by path, so that two files of one name are two plugins and a second load finds the first.
     name = f"dermcir_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     if name in sys.modules:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from joblib import Parallel, delayed
+from joblib.externals.loky.process_executor import BrokenProcessPool, TerminatedWorkerError
 
 from benchmark import evaluation, protocol
 from benchmark.config import RunConfig
@@ -22,9 +23,13 @@ from benchmark.protocol import Judgments
 from benchmark.records import EvaluationRecord, MethodInfo, ProtocolInfo, TrainingRecord, digest
 from benchmark.registry import Registry
 from benchmark.session import Session
-from benchmark.store import Store, save_ranking
-from benchmark.units import Result, Work, execute
+from benchmark.store import Store, judgments_bytes, save_ranking
+from benchmark.units import Result, Work, choose_device, execute
 
+DIED = (
+    "not finished, because a worker process died (out of memory, or a method ended it). Start the same command again "
+    "with --jobs 1: what is stored stays, and the unit that it stops at is the culprit."
+)
 ORACLE = MethodInfo(
     name="oracle-text",
     row="oracle-text",
@@ -76,6 +81,7 @@ class Runner:
 
     def __init__(self, config: RunConfig, registry: Registry):
         self.config, self.registry = config, registry
+        self.device = choose_device(config.device)
         self.session = Session(config, registry)
         self.store = Store(config.runs)
         names = list(dict.fromkeys(config.methods or registry.defaults["methods"]))
@@ -87,6 +93,15 @@ class Runner:
             chosen = ", ".join(self.plans)
             raise UserError(f"--reference {self.reference} is no method of this run; choose one of {chosen}.")
         self._refuse_unused_options()
+
+    @cached_property
+    def _taught(self) -> list[str]:
+        return [self.session.taught(trial) for trial in self.session.trials]
+
+    @cached_property
+    def _asked(self) -> list[str]:
+        pairs = zip(self.session.trials, self.judgments, strict=True)
+        return [digest([self.session.asked(trial), judgments_bytes(judged).hex()]) for trial, judged in pairs]
 
     @cached_property
     def judgments(self) -> list[Judgments]:
@@ -133,32 +148,38 @@ class Runner:
             yield from map(execute, works)
             return
         parallel = Parallel(jobs, return_as="generator_unordered", batch_size=1, pre_dispatch=jobs, max_nbytes=None)
-        yield from parallel(delayed(execute)(work) for work in works)
+        waiting = list(works)
+        try:
+            for result in parallel(delayed(execute)(work) for work in works):
+                waiting = [work for work in waiting if not work.same_unit(result.work)]
+                yield result
+        except (BrokenProcessPool, TerminatedWorkerError) as error:
+            for work in waiting:
+                yield Result(work, error=f"{work.method}, seed {work.seed}: {DIED}", trace=str(error))
 
     def _unit(
         self, plan: MethodPlan, seed: int, trial: int, sources: dict[str, str], previous: list[EvaluationRecord]
     ) -> Unit:
         training_key = digest(self._identity(plan, seed, trial, sources))
-        key = digest([training_key, self._protocol(trial).identity()])
+        key = digest([training_key, self._protocol(trial).identity(), self._asked[trial]])
         trained, evaluated = self.store.find("trainings", training_key), self.store.find("evaluations", key)
         why = "" if evaluated else self._why(plan, seed, trial, sources, trained, previous)
         return Unit(plan, seed, trial, sources, training_key, key, trained, evaluated, why)
 
     def _identity(self, plan: MethodPlan, seed: int, trial: int, sources: dict[str, str]) -> dict[str, Any]:
         session, config = self.session, self.config
-        left_out = {"excluded": session.excluded} if session.excluded else {}
         return {
-            **left_out,
             "method": plan.name,
             "options": plan.settings(),
-            "training": config.training.model_dump(),
+            "training": config.training.model_dump() if plan.trained else {},
             "dataset": session.dataset_info.fingerprint,
+            "taught": self._taught[trial],
             "encoder": [session.encoder_info.image_fingerprint, session.encoder_info.text_fingerprint],
             "sources": sources,
             "task": config.task,
-            "evaluate": config.evaluate,
-            "fold": session.trials[trial].fold,
             "view": config.view,
+            "threads": config.threads,
+            "device": self.device.type,
             "seed": seed,
         }
 
@@ -198,7 +219,7 @@ class Runner:
             return f"train (source changed: {', '.join(files) or 'a file left out'})"
         if last.dataset.fingerprint != self.session.dataset_info.fingerprint:
             return "train (data changed)"
-        return "train (config changed)"
+        return "train (config, words, labels, device or threads changed)"
 
     def _work(self, unit: Unit) -> Work:
         weights = None
@@ -248,7 +269,7 @@ class Runner:
             return []
         for index, trial in enumerate(self.session.trials):
             protocol_info = self._protocol(index)
-            key = digest(["oracle", 1, self.session.dataset_info.fingerprint, protocol_info.identity()])
+            key = digest(["oracle", 1, protocol_info.identity(), self._asked[index]])
             keys.append(key)
             if self.store.find("evaluations", key) is None:
                 codes = [protocol.criterion_codes(dataset, cases) for cases in (trial.queries, trial.gallery)]

@@ -14,7 +14,7 @@ from benchmark import protocol
 from benchmark.config import RunConfig, cache_folder, parse_model
 from benchmark.errors import UserError
 from benchmark.exclusion import exclusion_label, read_exclusion, without_cases
-from benchmark.features import FeatureStore, Progress
+from benchmark.features import VERSION, FeatureStore, Progress
 from benchmark.interfaces import (
     Case,
     Dataset,
@@ -28,7 +28,7 @@ from benchmark.interfaces import (
     Split,
 )
 from benchmark.methods import changes, labelled
-from benchmark.records import DatasetInfo, EncoderInfo
+from benchmark.records import DatasetInfo, EncoderInfo, digest
 from benchmark.registry import Component, Registry
 
 
@@ -104,6 +104,26 @@ class Session:
         return EncoderInfo(
             name=self.encoder_label, image_fingerprint=e.image_fingerprint, text_fingerprint=e.text_fingerprint
         )
+
+    def taught(self, trial: protocol.Trial) -> str:
+        """Return a digest of all that training is told of a trial besides features: words, labels, weights."""
+        dataset, cases = self.dataset, (*trial.train, *trial.valid)
+        return digest(
+            [
+                VERSION,
+                [[case.id for case in part] for part in (trial.train, trial.valid)],
+                protocol.query_texts(dataset, cases, "canonical"),
+                protocol.group_codes(dataset, cases).tolist(),
+                protocol.criterion_codes(dataset, cases).tolist(),
+                protocol.gains(dataset, trial.train, trial.train).tolist(),
+                [[criterion.name, len(criterion.values), criterion.weight] for criterion in dataset.criteria],
+            ]
+        )
+
+    def asked(self, trial: protocol.Trial) -> str:
+        """Return a digest of the queries' words and of what is searched."""
+        texts = protocol.query_texts(self.dataset, trial.queries, self.config.text_style)
+        return digest([VERSION, texts, [case.id for case in trial.queries], [case.id for case in trial.gallery]])
 
     @cached_property
     def cases(self) -> tuple[Case, ...]:

@@ -10,15 +10,19 @@ from pathlib import Path
 
 from benchmark.files import sha256
 
-HARNESS = frozenset({"benchmark.training", "benchmark.objective"})
-"""The only files of the harness that shape what a method learns; the others hand data to it."""
+HARNESS = frozenset({"benchmark.training", "benchmark.objective", "benchmark.evaluation"})
+"""The files of the harness that shape what a method learns: loop, loss, and the score that chooses a checkpoint."""
+FOREIGN = frozenset({"benchmark", "torch", *sys.stdlib_module_names})
+"""Packages whose bases do not count: their versions are in the record."""
 
 
 def source_hashes(classes: Iterable[type]) -> dict[str, str]:
-    """Return name -> SHA-256 of the files that define ``classes``: their own modules, the modules of the same package
-    that those import, and the training loop where it is imported. A single-file plugin is named by its path.
+    """Return name -> SHA-256 of the files that define ``classes``: their own modules and those of their bases, the
+    modules of the same package that these import, and the training loop where it is imported. A single-file plugin is
+    named by its path.
     """
-    pending = [cls.__module__ for cls in classes]
+    bases = [base.__module__ for cls in classes for base in cls.__mro__]
+    pending = [name for name in bases if name in HARNESS or name.split(".")[0] not in FOREIGN]
     found: dict[str, str] = {}
     while pending:
         module = pending.pop()
@@ -28,7 +32,7 @@ def source_hashes(classes: Iterable[type]) -> dict[str, str]:
             continue
         found[name] = sha256(file)
         package = module.split(".")[0]
-        for imported in _imports(file):
+        for imported in _imports(file, module):
             own = imported.split(".")[0] == package and package != "benchmark"
             if own or imported in HARNESS:
                 pending.append(imported)
@@ -55,13 +59,16 @@ def _file(name: str) -> Path | None:
     return Path(origin) if origin and Path(origin).is_file() else None
 
 
-def _imports(file: Path) -> set[str]:
-    """Return the names of the modules that a file imports at any place."""
+def _imports(file: Path, module: str) -> set[str]:
+    """Return the names of the modules that ``module``, read from ``file``, imports at any place."""
+    package = module if file.name == "__init__.py" else module.rpartition(".")[0]
     names: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            source = ".".join([*parents, *([node.module] if node.module else [])])
+            names.add(source)
+            names.update(f"{source}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
     return names

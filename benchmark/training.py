@@ -253,7 +253,9 @@ def _check_representation(name: str, side: str, values: Representation, promised
             f"{name}.{side} returned keys {sorted(values)}, but {sorted(missing)} is promised by `provides`."
         )
     for key, value in values.items():
-        if value.shape[0] != 2:
+        if not isinstance(value, Tensor):
+            raise PluginError(f"{name}.{side} returned {type(value).__name__} under {key!r}, not a tensor.")
+        if value.ndim < 2 or value.shape[0] != 2:
             raise PluginError(f"{name}.{side} returned {key} {tuple(value.shape)} for 2 inputs; the batch comes first.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import threading
 import time
@@ -22,7 +23,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from benchmark.config import RunConfig
-from benchmark.errors import PluginError
+from benchmark.errors import PluginError, UserError
 from benchmark.interfaces import FitContext, Method
 from benchmark.methods import MethodPlan, plan_method
 from benchmark.records import MethodInfo
@@ -39,6 +40,10 @@ class Work:
     seed: int
     trial: int
     weights: bytes | None
+
+    def same_unit(self, other: Work) -> bool:
+        """Whether ``other`` is the same method, seed and trial."""
+        return (self.method, self.seed, self.trial) == (other.method, other.seed, other.trial)
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ def execute(work: Work) -> Result:
     plan = plan_method(registry, work.method, work.config.options.get(work.method, {}))
     try:
         return _train_and_rank(work, session, plan)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         place = plan.component.owner
         sentence = str(error) if isinstance(error, PluginError) else describe(error)
         return Result(
@@ -76,7 +81,11 @@ def execute(work: Work) -> Result:
 
 def choose_device(name: str) -> torch.device:
     """Return the device ``name``; ``auto`` prefers CUDA, then Apple's GPU, then the CPU."""
+    found = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name != "auto":
+        if not found[name]:
+            there = ", ".join(device for device, here in found.items() if here)
+            raise UserError(f"--device {name}: torch finds no such device here. Available: auto, {there}.")
         return torch.device(name)
     if torch.cuda.is_available():
         return torch.device("cuda")
@@ -105,6 +114,8 @@ def _session(config: str) -> tuple[Session, Registry]:
 
 def _train_and_rank(work: Work, session: Session, plan: MethodPlan) -> Result:
     trial = session.trials[work.trial]
+    random.seed(work.seed)
+    np.random.seed(work.seed)
     torch.manual_seed(work.seed)
     method = plan.build(session.spec)
     lines: list[str] = []

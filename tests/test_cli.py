@@ -131,6 +131,15 @@ def test_trec_files_are_written_on_request(tmp_path: Path, benchmark: Command) -
         (("--config", "nowhere.toml"), ("nowhere.toml", "No such file")),
         (("--methds", "tirg"), ("No such option",)),
         (("--root", "somewhere"), ("brings its own data", "--root")),
+        (("--encoder", ""), ("--encoder is empty",)),
+        (("--methods", ","), ("--methods is empty",)),
+        (("--device", "cuda"), ("--device cuda", "Available: auto, cpu")),
+        (("--set", "tirg.scorer=global-local"), ("do not fit", "['local']", "Choose another scorer")),
+        (("--set", "tirg.scorer=3"), ("neither a name nor a table",)),
+        (("--set", "training.scale=inf"), ("training.scale", "finite number")),
+        (("--seeds", "0-99999999"), ("more than 1000 seeds",)),
+        (("--seeds", "99999999999"), ("distinct whole numbers",)),
+        (("--plugin", "./nowhere", "--methods", "nowhere"), ("did not load", "name a .py file")),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) and value[0].startswith("--") else "",
 )
@@ -233,6 +242,11 @@ def test_a_damaged_feature_cache_is_said_and_computed_again(tmp_path: Path, benc
     assert "Traceback" not in done.stderr
 
 
+def test_a_reference_or_a_folder_that_is_not_there(tmp_path: Path, benchmark: Command) -> None:
+    refused(benchmark("report", "--reference", "trig"), "No method is called 'trig'", "tirg")
+    refused(benchmark("report", "--publish", "--runs", "typo"), "--runs typo is no folder")
+
+
 def test_nothing_to_report(benchmark: Command) -> None:
     refused(benchmark("report"), "There are no runs in runs", "benchmark run")
 
@@ -267,6 +281,40 @@ def test_a_method_that_fails_is_marked_and_the_others_finish(
     assert any(row.startswith("late-fusion") for row in rows)
     assert "Traceback" in (tmp_path / "runs" / "run.log").read_text()
     assert "Traceback" in benchmark(*arguments, "--traceback", "--jobs", "1").stderr
+
+
+def test_a_worker_that_dies_fails_its_units_and_the_table_is_still_made(tmp_path: Path, benchmark: Command) -> None:
+    plugin = write_plugin(
+        tmp_path, "def embed(self, images):", "def embed(self, images):\n        import os; os._exit(9)"
+    )
+    arguments = (*TOY_RUN, *FAST, "--plugin", plugin, "--no-controls", "--seeds", "0-1", "--jobs", "2", "--json")
+    assert benchmark(*arguments, "--methods", "late-fusion").returncode == 0
+    done = benchmark(*arguments, "--methods", "late-fusion,mine")
+    assert done.returncode == 1
+    assert "a worker process died" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [row["method"] for row in json.loads(done.stdout)[0]["rows"]][:1] == ["late-fusion"]
+
+
+def test_a_plugin_that_exits_fails_alone(tmp_path: Path, benchmark: Command) -> None:
+    plugin = write_plugin(tmp_path, "def embed(self, images):", "def embed(self, images):\n        raise SystemExit(7)")
+    arguments = (*TOY_RUN, *FAST, "--plugin", plugin, "--no-controls", "--seeds", "0", "--jobs", "1")
+    done = benchmark(*arguments, "--methods", "mine,late-fusion")
+    assert done.returncode == 1
+    assert "FAILED mine" in done.stderr
+    assert "late-fusion" in done.stdout
+
+
+def test_a_dataset_plugin_that_raises_is_a_sentence(tmp_path: Path, benchmark: Command) -> None:
+    (tmp_path / "bad.py").write_text(
+        "from tests.toy import ToyDataset\nfrom benchmark.hookspecs import hookimpl\n\n"
+        "class Bad(ToyDataset):\n    def cases(self, split):\n        return 1 / 0\n\n"
+        "@hookimpl\ndef register_datasets(register):\n    register('bad', Bad, summary='s', citation='c')\n"
+    )
+    done = benchmark(*QUICK, "--plugin", "bad.py", "--dataset", "bad")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "bad.py:6" in done.stderr
 
 
 def test_a_broken_plugin_stops_only_what_names_it(tmp_path: Path, benchmark: Command) -> None:

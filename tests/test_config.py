@@ -49,6 +49,8 @@ def test_set_reaches_nested_options_and_plain_words() -> None:
         ("text_style = 'rude'", ["text_style", "partial:K"]),
         ("seeds = 'x'", ["no list of seeds"]),
         ("methods = ", ["not valid TOML"]),
+        ("seeds = [0, 0]", ["distinct whole numbers"]),
+        ("seeds = []", ["at least one"]),
     ],
 )
 def test_a_bad_file_is_named_with_the_key(tmp_path: Path, content: str, words: list[str]) -> None:
@@ -88,3 +90,10 @@ def test_a_file_can_say_everything_that_a_flag_can(tmp_path: Path) -> None:
     file.write_text("quiet = 'loud'\n")
     with pytest.raises(UserError, match="quiet = 'loud'"):
         read_switches(file)
+
+
+def test_a_table_that_is_a_number_is_not_dropped_silently(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text("training = 3\n")
+    with pytest.raises(UserError, match="training must be a table, not 3"):
+        build_config({}, file, ("training.epochs=2",))

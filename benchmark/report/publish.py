@@ -98,7 +98,9 @@ def merge(published: CompactTable | None, evaluations: Sequence[Evaluated]) -> t
         found.setdefault((one.record.method.row, one.record.encoder.name), []).append(one)
     messages = [f"{name} of the runs folder was judged by other data and was left out." for name in outdated]
     old: Mapping[Identity, CompactRow] = published.rows if published else {}
-    if published and published.judgments_hash != chosen[0].record.judgments:
+    fingerprints = {record.dataset.fingerprint for row in old.values() for record in row.records}
+    same_data = fingerprints <= {chosen[0].record.dataset.fingerprint}
+    if published and (published.judgments_hash != chosen[0].record.judgments or not same_data):
         gone = [" with ".join(identity) for identity in old if identity not in found]
         if gone:
             messages.append(f"dropped {', '.join(gone)}: judged by other data than the new rows; run them again.")

@@ -128,15 +128,17 @@ def tables(evaluations: Iterable[Evaluated]) -> list[Table]:
 def select(evaluations: Sequence[Evaluated]) -> tuple[list[Evaluated], list[str]]:
     """Choose what counts among the evaluations of one table, oldest first, and say what does not.
 
-    Judgments never mix: those of the newest evaluation (of each fold) decide. Of several evaluations of the same row,
+    Judgments, data, encoders and trainings never mix: those of the newest evaluation (of each fold, of each encoder)
+    decide. Of several evaluations of the same row,
     encoder, fold and seed one with unchanged sources comes first, then the newest.
     """
     current = {one.record.protocol.fold: one.record.judgments for one in evaluations}
+    newest = {one.record.encoder.name: one.record for one in evaluations}
     chosen: dict[tuple[str, str, int, int], Evaluated] = {}
     outdated: set[str] = set()
     for one in evaluations:
         record = one.record
-        if record.judgments != current[record.protocol.fold]:
+        if record.judgments != current[record.protocol.fold] or not comparable(record, newest[record.encoder.name]):
             outdated.add(row_name(record))
             continue
         fold = -1 if record.protocol.fold is None else record.protocol.fold
@@ -144,6 +146,17 @@ def select(evaluations: Sequence[Evaluated]) -> tuple[list[Evaluated], list[str]
         if place not in chosen or not stale(record) or stale(chosen[place].record):
             chosen[place] = one
     return [chosen[place] for place in sorted(chosen)], sorted(outdated)
+
+
+def comparable(record: EvaluationRecord, other: EvaluationRecord) -> bool:
+    """Whether two records come from the same data, the same encoder and the same shared training."""
+    trainings = [one.training for one in (record, other) if one.method.trained]
+    return (
+        record.dataset.fingerprint == other.dataset.fingerprint
+        and (record.encoder.image_fingerprint, record.encoder.text_fingerprint)
+        == (other.encoder.image_fingerprint, other.encoder.text_fingerprint)
+        and all(training == trainings[0] for training in trainings)
+    )
 
 
 def row_name(record: EvaluationRecord) -> str:
