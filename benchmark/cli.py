@@ -115,17 +115,24 @@ def report(
     results: Annotated[Path, typer.Option(help="Folder that --publish writes.")] = Path("results"),
     readme: Annotated[Path, typer.Option(help="README whose tables --publish fills.")] = Path("README.md"),
     trec: Annotated[bool, typer.Option("--trec", help="Also write TREC run and qrels files.")] = False,
+    html: Annotated[bool, typer.Option("--html", help="Also write one page a data set, which opens from a file.")] = False,
+    pages: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the pages [default: RUNS/report/html].")
+    ] = None,
     reference: Annotated[str | None, typer.Option(help="Method that the others are tested against.")] = None,
     json: AsJson = False,
     plugin: Plugins = None,
+    cache: Cache = None,
 ) -> None:
     """Write the tables and figures of all stored runs; computes nothing anew."""
-    from benchmark.commands import report_command
+    from benchmark.commands import pages_command, report_command
 
     registry = load_registry(tuple(plugin or ()))
     folder = runs or RunConfig.model_fields["runs"].default
     against = reference or registry.defaults["methods"][0]
     report_command(folder, against, publish, results, readme, trec, json)
+    if html and not publish:
+        pages_command(folder, against, pages or folder / "report" / "html", registry, cache)
 
 
 @app.command("list", epilog="Example: python -m benchmark list --json")

@@ -158,6 +158,20 @@ def report_command(
     err.print(f"Tables and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
 
 
+def pages_command(runs: Path, reference: str, folder: Path, registry: Registry, cache: Path | None) -> None:
+    """Write one self-contained page for each data set of the stored runs.
+
+    Raises:
+        UserError: a stored file is damaged, or the folder is read-only or full.
+    """
+    from benchmark.report.html import Surroundings, write_pages
+
+    evaluations = report.from_runs(runs)
+    boards = report.leaderboards(evaluations, reference)
+    for path in write_pages(boards, evaluations, folder, Surroundings(registry, runs, cache)):
+        err.print(f"Page: {path}", markup=False, highlight=False, soft_wrap=True)
+
+
 def _write_trec(evaluations: list[report.Evaluated], folder: Path) -> None:
     for record, ranking, judgments, _ in evaluations:
         fold = "" if record.protocol.fold is None else f"-fold{record.protocol.fold}"

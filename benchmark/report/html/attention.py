@@ -1,0 +1,149 @@
+"""Where the masks of a method look: the attention of each region over a picture, for the page's overlays.
+
+Shapes: b pictures, m masks, n positions of all levels, (h, w) the finest grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from benchmark.errors import UserError
+from benchmark.records import EvaluationRecord
+from benchmark.report.html.surroundings import Surroundings, run_config
+from benchmark.store import Store
+
+if TYPE_CHECKING:
+    from benchmark.interfaces import Case, Gallery
+    from benchmark.session import Session
+    from benchmark.training import ComposedMethod
+
+LEVELS = 255
+"""Attention is written as one byte a cell, in hex; the strongest cell of a mask has this value."""
+
+
+@dataclass(frozen=True)
+class Attention:
+    """The masks of one method: their names, the grid (h, w), and for each case a string of h * w hex bytes a mask."""
+
+    method: str
+    names: tuple[str, ...]
+    grid: tuple[int, int]
+    maps: Mapping[str, tuple[str, ...]]
+
+
+class Looker:
+    """Finds the masks of trained methods on chosen cases of one data set. Features come through one Session."""
+
+    def __init__(self, around: Surroundings, record: EvaluationRecord):
+        self.around, self.record = around, record
+        self._session: Session | None = None
+
+    def look(self, name: str, record: EvaluationRecord, cases: Sequence[Case]) -> Attention | None:
+        """Return the attention of the method of ``record``, shown as ``name``, on ``cases``; None where it has no masks.
+
+        Raises:
+            UserError: its weights are not there, or no longer fit; the sentence says what to do.
+        """
+        method = self._method(record)
+        if method is None:
+            return None
+        masks = candidate_masks(method, self.session.gallery(cases))
+        if masks is None:
+            return None
+        grids = self.session.encoder.grids
+        spread = [upsampled(one, grids) for one in masks]
+        maps = {case.id: tuple(_hex(mask) for mask in one) for case, one in zip(cases, spread, strict=True)}
+        return Attention(name, _names(method, masks.shape[1]), _finest(grids), maps)
+
+    @property
+    def session(self) -> Session:
+        """The session of the data set, made when it is first asked for.
+
+        Raises:
+            UserError: data set or encoder have changed since, or are not here.
+        """
+        if self._session is None:
+            from benchmark.session import Session
+
+            session = Session(run_config(self.record, self.around), self.around.registry)
+            if session.encoder.image_fingerprint != self.record.encoder.image_fingerprint:
+                raise UserError(f"Encoder {self.record.encoder.name} has changed since the run: run it again.")
+            self._session = session
+        return self._session
+
+    def _method(self, record: EvaluationRecord) -> ComposedMethod | None:
+        from safetensors.torch import load
+
+        from benchmark.methods import plan_method
+        from benchmark.training import ComposedMethod
+
+        plan = plan_method(self.around.registry, record.method.name, record.method.options)
+        if plan.scorer is None:
+            return None
+        weights = load(_weights(record, self.around))
+        method = plan.build(self.session.spec)
+        assert isinstance(method, ComposedMethod)
+        try:
+            method.load(weights)
+        except RuntimeError as error:
+            raise UserError("its source has changed since, so that its weights no longer fit: run it again.") from error
+        return method
+
+
+def _weights(record: EvaluationRecord, around: Surroundings) -> bytes:
+    store = Store(around.runs) if around.runs else None
+    path = store.find("trainings", record.training_key) if store and record.training_key else None
+    if store is None or path is None:
+        raise UserError("its weights are not in the runs folder: start its command below, then write the page again.")
+    store.training(path)
+    return (path / "weights.safetensors").read_bytes()
+
+
+def candidate_masks(method: ComposedMethod, gallery: Gallery) -> NDArray[np.float32] | None:
+    """Return the ``masks`` (b, m, n) of the candidate representation of ``gallery``, or None where it has none."""
+    import torch
+
+    from benchmark.training import evaluating
+
+    with torch.no_grad(), evaluating(method.model):
+        representation = method.composer.embed(gallery.images.to("cpu"))
+    masks = representation.get("masks")
+    return None if masks is None else masks.float().numpy()
+
+
+def _names(method: ComposedMethod, count: int) -> tuple[str, ...]:
+    """Name the masks by the criteria where each region belongs to one, else by number."""
+    criteria = [criterion.name.replace("_", " ") for criterion in method.spec.criteria]
+    tied = method.composer.criterion_key == "local" and len(criteria) == count
+    return tuple(criteria) if tied else tuple(f"mask {number + 1}" for number in range(count))
+
+
+def upsampled(masks: ArrayLike, grids: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
+    """Spread masks (m, n) over the finest of ``grids`` as attention an area, (m, h, w), the maximum of each mask 1.
+
+    A level's position covers a cell of its grid, so its attention is divided by the area of that cell before levels are
+    added. Positions after the last of ``grids`` belong to another view of the case and are left out.
+    """
+    height, width = _finest(grids)
+    total, start = 0.0, 0
+    for rows, columns in grids:
+        level = np.asarray(masks, dtype=np.float64)[:, start : start + rows * columns].reshape(-1, rows, columns)
+        up, across = np.arange(height) * rows // height, np.arange(width) * columns // width
+        total = total + level[:, up][:, :, across] * (rows * columns)
+        start += rows * columns
+    spread = np.asarray(total)
+    return spread / np.maximum(spread.max(axis=(1, 2), keepdims=True), np.finfo(float).tiny)  # type: ignore[no-any-return]
+
+
+def _finest(grids: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    return max(grids, key=lambda grid: grid[0] * grid[1])
+
+
+def _hex(mask: NDArray[np.float64]) -> str:
+    return np.rint(mask * LEVELS).astype(np.uint8).tobytes().hex()
+
