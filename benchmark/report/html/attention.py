@@ -44,7 +44,7 @@ class Looker:
         self._session: Session | None = None
 
     def look(self, name: str, record: EvaluationRecord, cases: Sequence[Case]) -> Attention | None:
-        """Return the attention of the method of ``record``, shown as ``name``, on ``cases``; None where it has no masks.
+        """Return where the method of ``record``, shown as ``name``, looks on ``cases``; None where it has no masks.
 
         Raises:
             UserError: its weights are not there, or no longer fit; the sentence says what to do.
@@ -130,14 +130,14 @@ def upsampled(masks: ArrayLike, grids: Sequence[tuple[int, int]]) -> NDArray[np.
     added. Positions after the last of ``grids`` belong to another view of the case and are left out.
     """
     height, width = _finest(grids)
-    total, start = 0.0, 0
+    values = np.asarray(masks, dtype=np.float64)
+    total, start = np.zeros((len(values), height, width)), 0
     for rows, columns in grids:
-        level = np.asarray(masks, dtype=np.float64)[:, start : start + rows * columns].reshape(-1, rows, columns)
+        level = values[:, start : start + rows * columns].reshape(-1, rows, columns)
         up, across = np.arange(height) * rows // height, np.arange(width) * columns // width
-        total = total + level[:, up][:, :, across] * (rows * columns)
+        total += level[:, up][:, :, across] * (rows * columns)
         start += rows * columns
-    spread = np.asarray(total)
-    return spread / np.maximum(spread.max(axis=(1, 2), keepdims=True), np.finfo(float).tiny)  # type: ignore[no-any-return]
+    return total / np.maximum(total.max(axis=(1, 2), keepdims=True), np.finfo(float).tiny)
 
 
 def _finest(grids: Sequence[tuple[int, int]]) -> tuple[int, int]:
@@ -146,4 +146,3 @@ def _finest(grids: Sequence[tuple[int, int]]) -> tuple[int, int]:
 
 def _hex(mask: NDArray[np.float64]) -> str:
     return np.rint(mask * LEVELS).astype(np.uint8).tobytes().hex()
-

@@ -106,7 +106,7 @@ def browse(board: Leaderboard, rows: Rows, around: Surroundings) -> Browser:
     record = next(of_line(rows, line)[0].record for line in (*board.lines, *board.apart) if line.row)
     dataset = drawn_dataset(record, around)
     judgments = board.table.judgments[None]
-    cases = {case.id: case for split in ("train", "valid", "test") for case in dataset.cases(split)}  # type: ignore[arg-type]
+    cases = {case.id: case for split in ("train", "valid", "test") for case in dataset.cases(split)}
     chosen = spread_over_groups(judgments.strata, QUERIES)
     texts = _texts(dataset, [cases[judgments.query_ids[place]] for place in chosen], record)
     queries = _queries(board, rows, chosen, texts)

@@ -1,4 +1,4 @@
-"""A card a row: whose work it is, its equation, its settings, where it was made, and the command that makes it again."""
+"""A card a row: whose work it is, its equation, its settings, where it was made, and the command for it."""
 
 from __future__ import annotations
 

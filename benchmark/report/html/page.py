@@ -153,4 +153,3 @@ def _environment() -> Environment:
     }  # fmt: skip
     environment.globals.update(functions)
     return environment
-

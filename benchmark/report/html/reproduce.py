@@ -106,7 +106,7 @@ def _defaults(component: Component | None) -> dict[str, Any]:
     model = component.options_model() if component else NoOptions
     fields = model.model_fields.items()
     chosen = {name: field.get_default(call_default_factory=True) for name, field in fields if not field.is_required()}
-    return json.loads(json.dumps(chosen, default=str))  # type: ignore[no-any-return]
+    return json.loads(json.dumps(chosen, default=str))
 
 
 def _other(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
