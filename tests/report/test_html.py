@@ -236,6 +236,7 @@ def test_without_weights_the_masks_are_left_out_and_the_page_says_how_to_get_the
     shutil.rmtree(runs / "trainings")
     (text,) = written(from_runs(runs), tmp_path / "pages", str(TOY), runs=runs).values()
     assert "Attention masks of proposed [width=16] are left out: its weights are not in the runs folder" in text
+    assert text.count("are left out") == 1  # tirg has no masks, so nothing of it is left out
     assert "Where proposed" not in text and 'class="query"' in text
 
 
@@ -254,6 +255,8 @@ def test_attention_is_an_area_density_over_the_finest_grid():
     # Two levels, 1 x 2 and 1 x 1: a quarter left, a quarter right, half everywhere. Density: left 0.25 * 2 + 0.5 * 1.
     even = upsampled(np.array([[0.25, 0.25, 0.5]]), [(1, 2), (1, 1)])
     np.testing.assert_allclose(even, [[[1.0, 1.0]]])
+    # What follows belongs to another view of the case.
+    np.testing.assert_allclose(upsampled(np.array([[0.2, 0.2, 0.4, 0.2]]), [(1, 2), (1, 1)]), even)
     # All of the fine level on the left: 0.5 * 2 + 0.5 = 1.5 against 0.5 on the right.
     left = upsampled(np.array([[0.5, 0.0, 0.5]]), [(1, 2), (1, 1)])
     np.testing.assert_allclose(left, [[[1.0, 1 / 3]]])

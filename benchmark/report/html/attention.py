@@ -18,7 +18,7 @@ from benchmark.report.html.surroundings import Surroundings, run_config
 from benchmark.store import Store
 
 if TYPE_CHECKING:
-    from benchmark.interfaces import Case, Gallery
+    from benchmark.interfaces import Case, FeatureSpec, ImageFeatures
     from benchmark.session import Session
     from benchmark.training import ComposedMethod
 
@@ -43,22 +43,37 @@ class Looker:
         self.around, self.record = around, record
         self._session: Session | None = None
 
+    def prepare(self) -> None:
+        """Make the session, so that what keeps all methods from being looked at is said once.
+
+        Raises:
+            UserError: data set or encoder have changed since, or are not here.
+        """
+        assert self.session
+
     def look(self, name: str, record: EvaluationRecord, cases: Sequence[Case]) -> Attention | None:
         """Return where the method of ``record``, shown as ``name``, looks on ``cases``; None where it has no masks.
 
         Raises:
             UserError: its weights are not there, or no longer fit; the sentence says what to do.
         """
-        method = self._method(record)
-        if method is None:
+        method = self._untrained(record)
+        if method is None or candidate_masks(method, _blank(self.session.spec)) is None:
             return None
-        masks = candidate_masks(method, self.session.gallery(cases))
-        if masks is None:
-            return None
+        _restore(method, record, self.around)
+        masks = candidate_masks(method, self._features(cases))
+        assert masks is not None
         grids = self.session.encoder.grids
         spread = [upsampled(one, grids) for one in masks]
         maps = {case.id: tuple(_hex(mask) for mask in one) for case, one in zip(cases, spread, strict=True)}
         return Attention(name, _names(method, masks.shape[1]), _finest(grids), maps)
+
+    def _features(self, cases: Sequence[Case]) -> ImageFeatures:
+        """Return the features of ``cases`` alone, so that a page never waits for a whole data set to be encoded."""
+        from benchmark.session import join_views
+
+        paths = [[case.images[view] for case in cases] for view in self.session.views]
+        return join_views([self.session.store.images(of_view) for of_view in paths])
 
     @property
     def session(self) -> Session:
@@ -76,23 +91,33 @@ class Looker:
             self._session = session
         return self._session
 
-    def _method(self, record: EvaluationRecord) -> ComposedMethod | None:
-        from safetensors.torch import load
-
+    def _untrained(self, record: EvaluationRecord) -> ComposedMethod | None:
         from benchmark.methods import plan_method
         from benchmark.training import ComposedMethod
 
         plan = plan_method(self.around.registry, record.method.name, record.method.options)
-        if plan.scorer is None:
-            return None
-        weights = load(_weights(record, self.around))
-        method = plan.build(self.session.spec)
-        assert isinstance(method, ComposedMethod)
-        try:
-            method.load(weights)
-        except RuntimeError as error:
-            raise UserError("its source has changed since, so that its weights no longer fit: run it again.") from error
-        return method
+        method = plan.build(self.session.spec) if plan.scorer else None
+        return method if isinstance(method, ComposedMethod) else None
+
+
+def _blank(spec: FeatureSpec) -> ImageFeatures:
+    """Return features of two pictures, all zero, to see what a method makes of any."""
+    import torch
+
+    from benchmark.interfaces import ImageFeatures
+
+    pairs = zip(spec.grids, spec.level_widths, strict=True)
+    levels = tuple(torch.zeros(2, rows * columns, width) for (rows, columns), width in pairs)
+    return ImageFeatures(levels, spec.grids, torch.zeros(2, spec.image_width))
+
+
+def _restore(method: ComposedMethod, record: EvaluationRecord, around: Surroundings) -> None:
+    from safetensors.torch import load
+
+    try:
+        method.load(load(_weights(record, around)))
+    except RuntimeError as error:
+        raise UserError("its source has changed since, so that its weights no longer fit: run it again.") from error
 
 
 def _weights(record: EvaluationRecord, around: Surroundings) -> bytes:
@@ -104,14 +129,14 @@ def _weights(record: EvaluationRecord, around: Surroundings) -> bytes:
     return (path / "weights.safetensors").read_bytes()
 
 
-def candidate_masks(method: ComposedMethod, gallery: Gallery) -> NDArray[np.float32] | None:
-    """Return the ``masks`` (b, m, n) of the candidate representation of ``gallery``, or None where it has none."""
+def candidate_masks(method: ComposedMethod, images: ImageFeatures) -> NDArray[np.float32] | None:
+    """Return the ``masks`` (b, m, n) of the candidate representation of ``images``, or None where it has none."""
     import torch
 
     from benchmark.training import evaluating
 
     with torch.no_grad(), evaluating(method.model):
-        representation = method.composer.embed(gallery.images.to("cpu"))
+        representation = method.composer.embed(images.to("cpu"))
     masks = representation.get("masks")
     return None if masks is None else masks.float().numpy()
 

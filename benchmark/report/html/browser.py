@@ -237,10 +237,15 @@ def _attention(
     board: Leaderboard, rows: Rows, queries: Sequence[Query], cases: dict[str, Case], looker: Looker
 ) -> tuple[list[Attention], list[str]]:
     """Return the masks of every trained method that has some, and a sentence for each that can't be shown."""
+    lines = [line for line in board.lines if line.row and line.row.method.trained and line.row.method.scorer]
+    if not lines:
+        return [], []
+    try:
+        looker.prepare()
+    except (UserError, PluginError) as error:
+        return [], [f"Attention masks are left out: {error}"]
     found, notes = [], []
-    for line in board.lines:
-        if not (line.row and line.row.method.trained and line.row.method.scorer):
-            continue
+    for line in lines:
         name = shown_name(board, line)
         shown = [r.case for query in queries for one in query.found if one.method == name for r in one.results]
         names = dict.fromkeys([query.case for query in queries] + shown)
