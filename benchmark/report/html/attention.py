@@ -43,14 +43,6 @@ class Looker:
         self.around, self.record = around, record
         self._session: Session | None = None
 
-    def prepare(self) -> None:
-        """Make the session, so that what keeps all methods from being looked at is said once.
-
-        Raises:
-            UserError: data set or encoder have changed since, or are not here.
-        """
-        assert self.session
-
     def look(self, name: str, record: EvaluationRecord, cases: Sequence[Case]) -> Attention | None:
         """Return where the method of ``record``, shown as ``name``, looks on ``cases``; None where it has no masks.
 
@@ -58,12 +50,12 @@ class Looker:
             UserError: its weights are not there, or no longer fit; the sentence says what to do.
         """
         method = self._untrained(record)
-        if method is None or candidate_masks(method, _blank(self.session.spec)) is None:
+        if method is None or candidate_masks(method, _blank(self.session().spec)) is None:
             return None
         _restore(method, record, self.around)
         masks = candidate_masks(method, self._features(cases))
         assert masks is not None
-        grids = self.session.encoder.grids
+        grids = self.session().encoder.grids
         spread = [upsampled(one, grids) for one in masks]
         maps = {case.id: tuple(_hex(mask) for mask in one) for case, one in zip(cases, spread, strict=True)}
         return Attention(name, _names(method, masks.shape[1]), _finest(grids), maps)
@@ -72,12 +64,11 @@ class Looker:
         """Return the features of ``cases`` alone, so that a page never waits for a whole data set to be encoded."""
         from benchmark.session import join_views
 
-        paths = [[case.images[view] for case in cases] for view in self.session.views]
-        return join_views([self.session.store.images(of_view) for of_view in paths])
+        paths = [[case.images[view] for case in cases] for view in self.session().views]
+        return join_views([self.session().store.images(of_view) for of_view in paths])
 
-    @property
     def session(self) -> Session:
-        """The session of the data set, made when it is first asked for.
+        """Return the session of the data set, made when it is first asked for.
 
         Raises:
             UserError: data set or encoder have changed since, or are not here.
@@ -96,7 +87,7 @@ class Looker:
         from benchmark.training import ComposedMethod
 
         plan = plan_method(self.around.registry, record.method.name, record.method.options)
-        method = plan.build(self.session.spec) if plan.scorer else None
+        method = plan.build(self.session().spec) if plan.scorer else None
         return method if isinstance(method, ComposedMethod) else None
 
 

@@ -241,7 +241,7 @@ def _attention(
     if not lines:
         return [], []
     try:
-        looker.prepare()
+        looker.session()
     except (UserError, PluginError) as error:
         return [], [f"Attention masks are left out: {error}"]
     found, notes = [], []
