@@ -12,7 +12,11 @@ from plugins.datasets.synthetic.profile import ABSENT, CaseProfile
 
 LEAST = 2
 """Fewest cases a group and split: fewer leave a query without a relevant candidate."""
-DISORDER = (0.35, 1.0, 2.2)
+SHARPNESS = 1.4
+"""Power to which the percentages of a diagnosis are raised. Above 1, a diagnosis keeps closer to its usual findings
+than in Derm7pt: the pictures say nothing beside the criteria, so these have to say more.
+"""
+DISORDER = (0.5, 1.0, 1.8)
 """Factors on the weights of the values that earn checklist points. One factor holds for a whole case, so that these
 values come together, as they do in real lesions.
 """
@@ -55,7 +59,7 @@ def _descriptors(diagnosis: str, rng: np.random.Generator) -> dict[str, str]:
     for criterion in reversed(CRITERIA):  # vessels before regression: vessels within regression need one
         percent = zip(criterion.values, DIAGNOSES[diagnosis].percent[criterion.name], strict=True)
         scoring = SCORING_VALUES[criterion.name]
-        weights = {value: n * (disorder if value in scoring else 1.0) for value, n in percent}
+        weights = {value: n**SHARPNESS * (disorder if value in scoring else 1.0) for value, n in percent}
         if criterion.name == "regression_structures" and values["vascular_structures"] == "within regression":
             weights[ABSENT] = 0.0
         values[criterion.name] = _pick(weights, rng)

@@ -20,7 +20,7 @@ from plugins.datasets.synthetic.painter import paint
 from plugins.datasets.synthetic.pictures import ensure_drawn, picture_path
 from plugins.datasets.synthetic.profile import CaseProfile
 
-NOT_DRAWING = frozenset({"__init__.py", "dataset.py"})
+NOT_DRAWING = frozenset({"__init__.py", "dataset.py", "probe.py", "sheet.py"})
 """Files of this package that decide neither a label nor a pixel."""
 
 

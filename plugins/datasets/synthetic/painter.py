@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from plugins.datasets.synthetic import camera, haze, pigment, vessels
+from plugins.datasets.synthetic import camera, clutter, haze, pigment, vessels
 from plugins.datasets.synthetic.appearance import Look, look_of
 from plugins.datasets.synthetic.canvas import Canvas, Ink, Mask, mesh, noise, smoothstep
 from plugins.datasets.synthetic.lesion import Lesion, make_lesion
@@ -46,7 +47,7 @@ STRUCTURES: Mapping[str, Mapping[str, Draw]] = {
 COVERING = frozenset({"regression_structures", "blue_whitish_veil"})
 """Criteria that hide what was painted before them."""
 
-_SHAPE, _SKIN, _BODY, _HAIR, _CAMERA, _FIRST_STRUCTURE = range(6)
+_SHAPE, _SKIN, _BODY, _CLUTTER, _CAMERA, _FILE, _FIRST_STRUCTURE = range(7)
 """Each part of a picture draws from a random stream of its own, so that one criterion can change and the rest stays."""
 
 
@@ -62,10 +63,13 @@ def paint(profile: CaseProfile, seed: int, size: int) -> tuple[Image.Image, dict
     camera.lay_skin(canvas, _stream(profile, seed, _SKIN))
     _lay_body(canvas, lesion, look, _stream(profile, seed, _BODY))
     masks = _draw_structures(canvas, lesion, profile, seed)
-    hair = _stream(profile, seed, _HAIR)
-    camera.lay_hair(canvas, hair)
-    camera.lay_bubbles(canvas, hair)
+    clutter.lay_clutter(canvas, _stream(profile, seed, _CLUTTER))
     return camera.photograph(canvas.compose(), canvas.unit, _stream(profile, seed, _CAMERA)), masks
+
+
+def save_options(profile: CaseProfile, seed: int) -> dict[str, Any]:
+    """Return PIL's options for the JPEG file of ``profile``: compression differs from picture to picture."""
+    return camera.jpeg_settings(_stream(profile, seed, _FILE))
 
 
 def _stream(profile: CaseProfile, seed: int, part: int) -> np.random.Generator:
@@ -90,7 +94,8 @@ def _lay_body(canvas: Canvas, lesion: Lesion, look: Look, rng: np.random.Generat
     """Lay the lesion's own pigment and blood, and what marks some diagnoses beside the criteria."""
     mottle = rng.uniform(*look.mottle) * noise(rng, canvas.shape, 0.4 * lesion.radius)
     texture = 0.07 * noise(rng, canvas.shape, 5 * canvas.unit)
-    canvas.melanin += rng.uniform(*look.melanin) * lesion.body * np.clip(1 + mottle + texture, 0.2, 2)
+    lean = rng.uniform(*look.lean) * (0.6 - np.minimum(lesion.u, 1))
+    canvas.melanin += rng.uniform(*look.melanin) * lesion.body * np.clip(1 + mottle + texture + lean, 0.2, 2)
     canvas.blood += rng.uniform(*look.blood) * lesion.body
     blue = rng.uniform(*look.blue)
     if blue > 0:
@@ -105,14 +110,14 @@ def _lay_lacunae(canvas: Canvas, lesion: Lesion, rng: np.random.Generator) -> No
     """Red lakes parted by paler septa, as in an angioma."""
     y, x = np.mgrid[: canvas.shape[0], : canvas.shape[1]].astype(np.float32)
     lakes = smoothstep(0.05, 0.35, mesh(rng, x, y, 0.35 * lesion.radius, 0.4))
-    canvas.blood += rng.uniform(0.5, 1.3) * lakes * lesion.body
+    canvas.blood += rng.uniform(0.4, 1.1) * lakes * lesion.body
 
 
 def _lay_cysts(canvas: Canvas, lesion: Lesion, rng: np.random.Generator) -> None:
     """White milia-like cysts and brown comedo-like openings, as in a seborrheic keratosis."""
     white, brown = Ink(canvas.shape), Ink(canvas.shape)
-    for place in lesion.scatter(rng, int(rng.integers(6, 18)), 0.9, 9 * canvas.unit):
+    for place in lesion.scatter(rng, int(rng.integers(4, 14)), 0.9, 9 * canvas.unit):
         ink = white if rng.random() < 0.6 else brown
-        ink.disc(place, rng.uniform(1.5, 4) * canvas.unit, rng.uniform(0.5, 0.9), rng.uniform(0.6, 1.0))
-    canvas.melanin += 1.3 * brown.field()
-    canvas.tint(0.7 * white.field(), (0.95, 0.9, 0.82))
+        ink.disc(place, rng.uniform(1.2, 3.2) * canvas.unit, rng.uniform(0.5, 0.9), rng.uniform(0.6, 1.0))
+    canvas.melanin += 1.1 * brown.field()
+    canvas.tint(0.6 * white.field(), (0.95, 0.9, 0.82))

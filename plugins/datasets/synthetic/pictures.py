@@ -12,10 +12,9 @@ from pathlib import Path
 from joblib import Parallel, cpu_count, delayed
 
 from benchmark.errors import UserError
-from plugins.datasets.synthetic.painter import paint
+from plugins.datasets.synthetic.painter import paint, save_options
 from plugins.datasets.synthetic.profile import CaseProfile
 
-JPEG_QUALITY = 92
 MOST_JOBS = 4
 FEWEST_IN_PARALLEL = 48
 """Below this many pictures, starting a second process takes longer than drawing them."""
@@ -82,4 +81,4 @@ def _draw_all(folder: Path, profiles: Sequence[CaseProfile], seed: int, size: in
 
 def _draw(path: Path, profile: CaseProfile, seed: int, size: int) -> None:
     picture, _ = paint(profile, seed, size)
-    picture.save(path, quality=JPEG_QUALITY, subsampling=0)  # full colour resolution, or fine vessels turn grey
+    picture.save(path, **save_options(profile, seed))

@@ -8,8 +8,8 @@ from plugins.datasets.synthetic.canvas import Canvas, Colour, Ink, Mask, Points,
 from plugins.datasets.synthetic.lesion import Lesion
 
 Generator = np.random.Generator
-RED: Colour = (0.78, 0.07, 0.15)
-DEEP_RED: Colour = (0.70, 0.08, 0.17)
+RED: Colour = (0.74, 0.10, 0.16)
+DEEP_RED: Colour = (0.66, 0.10, 0.17)
 PALE_PINK: Colour = (0.93, 0.74, 0.71)
 
 
@@ -57,9 +57,9 @@ def hairpin(canvas: Canvas, lesion: Lesion, rng: Generator) -> Mask:
         out = curve(place, heading, leg, 0.25, steps=3)
         bow = curve(out[-1], heading + 0.25, gap * np.pi / 2, np.pi, steps=6)
         back = curve(bow[-1], heading + 0.25 + np.pi, leg * rng.uniform(0.7, 1.0), -0.2, steps=3)
-        ink.line(np.vstack((out, bow[1:], back[1:])), rng.uniform(1.2, 1.6) * canvas.unit)
+        ink.line(np.vstack((out, bow[1:], back[1:])), rng.uniform(1.4, 1.9) * canvas.unit)
     halo = np.clip(3 * spread(ink.field(), 3 * canvas.unit), 0, 1)
-    canvas.tint(0.4 * halo, (0.96, 0.86, 0.80))
+    canvas.tint(0.3 * halo, (0.96, 0.86, 0.80))
     return _bleed(canvas, ink, RED)
 
 
@@ -96,8 +96,8 @@ def wreath(canvas: Canvas, lesion: Lesion, rng: Generator) -> Mask:
 def dotted(canvas: Canvas, lesion: Lesion, rng: Generator) -> Mask:
     """Many pinpoint vessels of one size, close together."""
     ink = Ink(canvas.shape)
-    for place in lesion.scatter(rng, int(rng.integers(60, 121)), 0.9, 5 * canvas.unit):
-        ink.disc(place, rng.uniform(1.4, 1.9) * canvas.unit)
+    for place in lesion.scatter(rng, int(rng.integers(70, 140)), 0.92, 5.5 * canvas.unit):
+        ink.disc(place, rng.uniform(1.5, 2.1) * canvas.unit)
     return _bleed(canvas, ink, RED)
 
 
@@ -116,8 +116,8 @@ def linear_irregular(canvas: Canvas, lesion: Lesion, rng: Generator) -> Mask:
 def _bleed(canvas: Canvas, ink: Ink, colour: Colour) -> Mask:
     """Lay vessels over the lesion: around them pigment thins out and skin reddens, as where vessels are seen at all."""
     drawn = ink.field()
-    glow = np.clip(2.5 * spread(drawn, 4 * canvas.unit), 0, 1)
-    canvas.fade(0.6 * glow)
-    canvas.blood += 0.22 * glow
-    canvas.tint(0.92 * drawn, colour)
+    glow = np.clip(2.5 * spread(drawn, 5 * canvas.unit), 0, 1)
+    canvas.fade(0.7 * glow)
+    canvas.blood += 0.3 * glow
+    canvas.tint(0.9 * drawn, colour)
     return around(drawn, 2 * canvas.unit)
