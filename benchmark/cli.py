@@ -115,9 +115,16 @@ def report(
     results: Annotated[Path, typer.Option(help="Folder that --publish writes.")] = Path("results"),
     readme: Annotated[Path, typer.Option(help="README whose tables --publish fills.")] = Path("README.md"),
     trec: Annotated[bool, typer.Option("--trec", help="Also write TREC run and qrels files.")] = False,
+    html: Annotated[
+        bool, typer.Option("--html", help="Also write one page a data set, which opens from a file.")
+    ] = False,
+    pages: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the pages [default: RUNS/report/html].")
+    ] = None,
     reference: Annotated[str | None, typer.Option(help="Method that the others are tested against.")] = None,
     json: AsJson = False,
     plugin: Plugins = None,
+    cache: Cache = None,
 ) -> None:
     """Write the tables and figures of all stored runs; computes nothing anew."""
     from benchmark.commands import report_command
@@ -129,7 +136,10 @@ def report(
     if reference:
         registry.find_method(reference)
     against = reference or registry.defaults["methods"][0]
-    report_command(folder, against, publish, results, readme, trec, json)
+    if (pages and not html) or (html and publish):
+        raise UserError("--out goes with --html, and --html without --publish; give them apart.")
+    target = (pages or folder / "report" / "html", registry, cache) if html else None
+    report_command(folder, against, publish, results, readme, trec, json, target)
 
 
 @app.command("list", epilog="Example: python -m benchmark list --json")

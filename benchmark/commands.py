@@ -135,10 +135,21 @@ def _board_json(board: report.Leaderboard) -> dict[str, Any]:
     }
 
 
+Pages = tuple[Path, Registry, Path | None]
+"""The folder of the pages, the components, and the cache of drawn pictures and features."""
+
+
 def report_command(
-    runs: Path, reference: str, publish: bool, results: Path, readme: Path, with_trec: bool, as_json: bool
+    runs: Path,
+    reference: str,
+    publish: bool,
+    results: Path,
+    readme: Path,
+    with_trec: bool,
+    as_json: bool,
+    pages: Pages | None = None,
 ) -> None:
-    """Write the tables of all stored runs, or publish them.
+    """Write the tables of all stored runs, and a page a data set where ``pages`` says where; or publish them.
 
     Raises:
         UserError: there is nothing to report, or a stored file is damaged.
@@ -156,8 +167,20 @@ def report_command(
         write_board(board, folder)
     if with_trec:
         _write_trec(evaluations, folder)
+    if pages:
+        _write_pages(boards, evaluations, runs, pages)
     _show(boards, as_json)
     err.print(f"Tables and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _write_pages(
+    boards: list[report.Leaderboard], evaluations: list[report.Evaluated], runs: Path, pages: Pages
+) -> None:
+    from benchmark.report.html import Surroundings, write_pages
+
+    folder, registry, cache = pages
+    for path in write_pages(boards, evaluations, folder, Surroundings(registry, runs, cache)):
+        err.print(f"Page: {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _write_trec(evaluations: list[report.Evaluated], folder: Path) -> None:

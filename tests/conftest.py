@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -42,3 +43,36 @@ def benchmark(tmp_path: Path) -> Command:
         )
 
     return command
+
+
+@pytest.fixture(scope="session")
+def toy_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a small run of the toy dataset; its runs folder is the third above. Workers share it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "toy-page"
+    page = folder / "runs" / "report" / "html" / "toy.html"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not page.exists():
+            _write_toy_page(folder)
+    return page
+
+
+def _write_toy_page(folder: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "DERMCIR_CACHE": str(folder / "cache"), "NO_COLOR": "1"}
+    choice = (
+        "--methods",
+        "proposed,tirg",
+        "--seeds",
+        "0,2",
+        *FAST,
+        *NARROW,
+        "--set",
+        "proposed.width=16",
+        "--jobs",
+        "1",
+    )
+    for arguments in ((*TOY_RUN, *choice), ("report", "--html", "--plugin", str(TOY))):
+        command = [sys.executable, "-m", "benchmark", *arguments]
+        subprocess.run(command, cwd=folder, env=env, check=True, capture_output=True, timeout=240)

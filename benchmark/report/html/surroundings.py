@@ -1,0 +1,84 @@
+"""What a page is made from besides the evaluations, and names that records hold in one piece."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.config import RunConfig, parse_assignments
+from benchmark.records import EvaluationRecord
+from benchmark.registry import Component, Registry
+from benchmark.report.leaderboard import Leaderboard, Line
+from benchmark.report.table import Evaluated, select
+
+LABEL = re.compile(r"(?P<name>.*?) \[(?P<settings>.*)\]", re.DOTALL)
+Rows = Mapping[tuple[str, str], Sequence[Evaluated]]
+"""Row and encoder -> its evaluations, by fold and seed."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where components, weights (``runs``; None for published runs, which have none) and drawn pictures are found."""
+
+    registry: Registry
+    runs: Path | None = None
+    cache: Path | None = None
+
+
+def rows_of(board: Leaderboard, evaluations: Sequence[Evaluated]) -> Rows:
+    """Return the evaluations that the rows of ``board`` were made from."""
+    protocol = board.table.protocol
+    conditions = (protocol.task, protocol.evaluate, protocol.gallery, protocol.view, protocol.text_style)
+    key = (board.table.dataset.name, *conditions, protocol.training, protocol.excluded)
+    chosen, _ = select([one for one in evaluations if one.record.table == key])
+    rows: dict[tuple[str, str], list[Evaluated]] = {}
+    for one in chosen:
+        rows.setdefault((one.record.method.row, one.record.encoder.name), []).append(one)
+    return rows
+
+
+def of_line(rows: Rows, line: Line) -> Sequence[Evaluated]:
+    """Return the evaluations of one line; chance has none."""
+    return rows[line.label, line.encoder] if line.row else ()
+
+
+def shown_name(board: Leaderboard, line: Line) -> str:
+    """Return how a line is called: with its encoder where the leaderboard has several."""
+    several = len({line.encoder for line in board.lines}) > 1
+    return f"{line.label}, {line.encoder}" if several and line.encoder else line.label
+
+
+def split_label(label: str) -> tuple[str, dict[str, str]]:
+    """Return ``("synthetic", {"seed": "3"})`` for ``synthetic [seed=3]``: a name and what differs from its defaults."""
+    match = LABEL.fullmatch(label)
+    if not match:
+        return label, {}
+    parts = re.split(r", (?=\w+=)", match["settings"])
+    return match["name"], {name: value for name, _, value in (part.partition("=") for part in parts)}
+
+
+def assignments(label: str) -> list[str]:
+    """Return what ``--set`` needs for a label, e.g. ``["timm.height=256"]`` for ``timm:resnet50 [height=256]``."""
+    name, settings = split_label(label)
+    return [f"{name.split(':')[0]}.{option}={value}" for option, value in settings.items()]
+
+
+def run_config(record: EvaluationRecord, around: Surroundings) -> RunConfig:
+    """Return the configuration under which dataset and encoder of ``record`` can be made again."""
+    words = [*assignments(record.dataset.name), *assignments(record.encoder.name)]
+    values: dict[str, Any] = {
+        "dataset": split_label(record.dataset.name)[0],
+        "encoder": split_label(record.encoder.name)[0],
+        "view": record.protocol.view,
+        "cache": around.cache,
+        "options": parse_assignments(tuple(words)),
+    }
+    return RunConfig(**values)
+
+
+def method_component(registry: Registry, name: str) -> Component | None:
+    """Return the method or composer ``name``, or None where its plugin is not loaded."""
+    return registry.components["methods"].get(name) or registry.components["composers"].get(name)

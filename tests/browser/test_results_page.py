@@ -1,0 +1,218 @@
+"""The results page in a real browser: Debian's Chromium, driven by Playwright, from a file and without a network."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+ARGUMENTS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run",
+]  # fmt: skip
+REQUIRED = os.environ.get("DERMCIR_BROWSER") == "required"
+
+pytestmark = pytest.mark.skipif(
+    not Path(CHROMIUM).exists() and not REQUIRED, reason="Chromium is not installed: apt-get install chromium"
+)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(chromium: Browser, toy_page: Path) -> Iterator[Page]:
+    """The page at 1280 x 900. Afterwards: nothing was complained of, and nothing but the file was asked for."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    complaints: list[str] = []
+    requests: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(toy_page.as_uri())
+    yield page
+    context.close()
+    assert complaints == []
+    assert [url for url in requests if not url.startswith(("file:", "data:image/jpeg"))] == []
+
+
+def column(page: Page, number: int, body: int = 0) -> list[str]:
+    """What sorts the cells of a column, from top to bottom."""
+    cells = page.locator("table.board").first.locator("tbody").nth(body)
+    return cells.evaluate(
+        "(body, n) => [...body.rows].filter((row) => row.cells.length > 1).map((row) => row.cells[n].dataset.sort)",
+        number,
+    )
+
+
+def heading(page: Page, text: str):
+    return page.locator("table.board thead th", has_text=text).first
+
+
+def test_headings_sort_both_ways_and_say_so(opened: Page):
+    name = heading(opened, "nDCG@10")
+    number = name.evaluate("cell => cell.cellIndex")
+    name.get_by_role("button").click()
+    assert name.get_attribute("aria-sort") == "descending"
+    values = [float(value) for value in column(opened, number)]
+    assert values == sorted(values, reverse=True) and len(values) == 7
+    name.get_by_role("button").click()
+    assert name.get_attribute("aria-sort") == "ascending"
+    assert [float(value) for value in column(opened, number)] == sorted(values)
+    heading(opened, "method").get_by_role("button").click()
+    assert opened.locator("table.board thead [aria-sort]").count() == 1
+    assert column(opened, 0) == sorted(column(opened, 0))
+
+
+def test_rows_without_a_value_stay_last_and_reference_points_apart(opened: Page):
+    gap = heading(opened, "composition gap")
+    for _ in range(2):
+        gap.get_by_role("button").click()
+        values = column(opened, gap.evaluate("cell => cell.cellIndex"))
+        assert values[-2:] == ["", ""] and "" not in values[:-2]  # image-only and text-only have no gap
+    assert opened.locator("tbody.apart tr").first.inner_text() == "No methods, for reference"
+    assert len(column(opened, 0, body=1)) == 2  # oracle-text and chance
+
+
+def test_the_filter_keeps_rows_that_hold_all_words(opened: Page):
+    box = opened.get_by_label("Filter rows")
+    rows = opened.locator("table.board tbody tr:not(.heading):visible")
+    assert opened.locator("output").inner_text() == "9 of 9 rows"
+    box.fill("TIRG mean")
+    assert rows.count() == 1 and "tirg" in rows.first.inner_text()
+    assert opened.locator("output").inner_text() == "1 of 9 rows"
+    box.fill("")
+    assert rows.count() == 9
+
+
+def test_an_overlay_darkens_what_is_not_attended_to_and_goes_away_again(opened: Page):
+    photo = opened.locator("article.query:not(.away) .asked .photo")
+    before = photo.screenshot()
+    border = opened.get_by_role("group", name="Where proposed").get_by_role("button", name="border")
+    border.click()
+    assert border.get_attribute("aria-pressed") == "true"
+    # The query and the five results of the method, and no picture of another method's results.
+    assert opened.locator("article.query:not(.away) canvas").count() == 6
+    assert opened.locator("article.query:not(.away) .photo[data-method^='tirg'] canvas").count() == 0
+    assert photo.screenshot() != before
+    opened.get_by_role("group", name="Where proposed").get_by_role("button", name="spot").click()
+    assert border.get_attribute("aria-pressed") == "false"
+    opened.locator(".overlays button[aria-pressed=true]").click()
+    assert opened.locator("canvas").count() == 0
+    assert photo.screenshot() == before
+
+
+def test_queries_can_be_leafed_through_and_chosen(opened: Page):
+    shown = opened.locator("article.query:visible h3")
+    assert shown.inner_text().startswith("Query 1 of 12: R")
+    opened.get_by_role("button", name="Next query").click()
+    assert shown.inner_text().startswith("Query 2 of 12")
+    for _ in range(2):
+        opened.get_by_role("button", name="Previous query").click()
+    assert shown.inner_text().startswith("Query 12 of 12: B")
+    opened.get_by_label("Query", exact=True).select_option(index=4)
+    assert shown.inner_text().startswith("Query 5 of 12: G")
+
+
+def test_pictures_are_drawn_from_inside_the_file(opened: Page):
+    ready = "() => [...document.querySelectorAll('.store image')].map((image) => image.decode ? image.decode() : null)"
+    opened.evaluate(ready)
+    broken = (
+        "() => [...document.querySelectorAll('use')].filter((use) => !document.querySelector(use.href.baseVal)).length"
+    )
+    assert opened.evaluate(broken) == 0
+    box = opened.locator("article.query:not(.away) .asked .photo").bounding_box()
+    assert box and box["width"] == box["height"] == 32  # a toy picture is 32 x 32 and is not enlarged
+
+
+def test_everything_works_with_the_keyboard_alone(opened: Page):
+    opened.keyboard.press("Tab")
+    assert opened.evaluate("document.activeElement.textContent") == "Skip to the results"
+    assert opened.locator(".skip").bounding_box()["x"] >= 0  # type: ignore[index]
+    opened.keyboard.press("Enter")
+    assert opened.evaluate("document.activeElement.id") == "main"
+    opened.keyboard.press("Tab")
+    assert opened.evaluate("document.activeElement.type") == "search"
+    opened.keyboard.type("tirg")
+    assert opened.locator("output").inner_text() == "1 of 9 rows"
+    opened.keyboard.press("Tab")
+    assert opened.evaluate("document.activeElement.getAttribute('role')") == "region"
+    opened.keyboard.press("Tab")
+    assert opened.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    opened.keyboard.press("Enter")
+    assert heading(opened, "method").get_attribute("aria-sort") == "ascending"
+    overlay = opened.locator(".overlays button").first
+    overlay.focus()
+    opened.keyboard.press("Space")
+    assert overlay.get_attribute("aria-pressed") == "true"
+
+
+def test_at_phone_width_tables_scroll_inside_their_box_and_the_page_does_not(opened: Page):
+    opened.set_viewport_size({"width": 360, "height": 740})
+    opened.locator("details").evaluate_all("parts => parts.forEach((part) => (part.open = true))")
+    assert opened.evaluate("document.documentElement.scrollWidth") == 360
+    boxes = opened.locator(".scroll:visible")
+    assert boxes.first.evaluate("box => box.scrollWidth > box.clientWidth")
+    for box in boxes.all():
+        assert box.bounding_box()["width"] <= 360  # type: ignore[index]
+
+
+def test_on_paper_controls_are_gone_and_everything_is_open(opened: Page):
+    opened.emulate_media(media="print", color_scheme="dark")
+    opened.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    for selector in ("nav", ".filter", ".overlays", ".skip"):
+        assert not opened.locator(selector).first.is_visible(), selector
+    assert opened.locator("details:not([open])").count() == 0
+    assert (
+        opened.evaluate("getComputedStyle(document.body).color") == "rgb(28, 32, 36)"
+    )  # dark ink, whatever the screen
+    opened.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert opened.locator("details[open]").count() == 0
+    assert opened.pdf(prefer_css_page_size=True)[:5] == b"%PDF-"
+
+
+LUMINANCE = """selector => {
+  const parse = (text) => text.match(/[\\d.]+/g).slice(0, 3).map((v) => v / 255)
+    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+  const light = ([r, g, b]) => 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  const element = document.querySelector(selector);
+  let under = element;
+  while (getComputedStyle(under).backgroundColor === "rgba(0, 0, 0, 0)") under = under.parentElement;
+  return [getComputedStyle(element).color, getComputedStyle(under).backgroundColor].map((c) => light(parse(c)));
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_contrast_in_light_and_dark(opened: Page, scheme):
+    opened.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    for selector in ("p", "nav a", ".banner", "caption", ".tag", ".small", ".verdict.miss", "dt", "pre", "footer",
+                     "thead button", ".controls button", "output", "tr.reference td", "summary"):  # fmt: skip
+        dim, bright = sorted(opened.evaluate(LUMINANCE, selector))
+        assert (bright + 0.05) / (dim + 0.05) >= 4.5, f"{selector}: WCAG 2 asks for 4.5"
+    paper = opened.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+    assert (paper == "rgb(20, 23, 26)") == (scheme == "dark")
+
+
+def test_without_scripts_everything_is_there(chromium: Browser, toy_page: Path):
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(toy_page.as_uri())
+    assert page.locator("article.query:visible").count() == 12
+    assert not page.locator(".controls").first.is_visible()
+    context.close()
+
+
+def test_motion_is_left_out_for_those_who_ask(opened: Page):
+    opened.emulate_media(reduced_motion="reduce")
+    assert opened.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
