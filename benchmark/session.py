@@ -14,7 +14,7 @@ from benchmark import protocol
 from benchmark.config import RunConfig, cache_folder, parse_model
 from benchmark.errors import UserError
 from benchmark.exclusion import exclusion_label, read_exclusion, without_cases
-from benchmark.features import VERSION, FeatureStore, Progress
+from benchmark.features import VERSION, FeatureStore, Progress, release_memory
 from benchmark.interfaces import (
     Case,
     Dataset,
@@ -138,6 +138,7 @@ class Session:
         for trial in self.trials:
             for cases, style in ((trial.train, "canonical"), (trial.valid, "canonical"), (trial.queries, None)):
                 self.store.texts(protocol.query_texts(self.dataset, cases, style or self.config.text_style))
+        release_memory()
 
     @cached_property
     def _images(self) -> ImageFeatures:
