@@ -10,6 +10,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from benchmark.registry import load_registry
+from benchmark.report import leaderboards
+from benchmark.report.html import Surroundings, write_pages
+from tests.report.fakes import study
+
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
@@ -96,6 +101,32 @@ def test_the_filter_keeps_rows_that_hold_all_words(opened: Page):
     assert rows.count() == 9
 
 
+def test_rows_are_chosen_by_kind_and_words_together(opened: Page):
+    rows = opened.locator("table.board tbody tr:not(.heading):visible")
+    heading_apart = opened.locator("tbody.apart tr.heading")
+    opened.get_by_label("Kind").select_option("image+text")
+    assert opened.locator("output").inner_text() == "5 of 9 rows"  # proposed, tirg, late-fusion, posterior, random
+    assert not heading_apart.is_visible()  # it would stand over nothing
+    opened.get_by_label("Filter rows").fill("tirg")
+    assert rows.count() == 1
+    opened.get_by_label("Filter rows").fill("")
+    opened.get_by_label("Kind").select_option("reads labels")
+    assert rows.count() == 1 and "oracle-text" in rows.first.inner_text() and heading_apart.is_visible()
+    opened.get_by_label("Kind").select_option("all")
+    assert rows.count() == 9
+
+
+def test_rows_are_chosen_by_encoder_where_there_are_several(chromium: Browser, tmp_path: Path):
+    other = {"name": "other", "image_fingerprint": "i", "text_fingerprint": "t"}
+    made = [*study(1), *study(1, methods=("ours", "rival"), encoder=other)]
+    (path,) = write_pages(leaderboards(made, "ours"), made, tmp_path, Surroundings(load_registry()))
+    page = chromium.new_page()
+    page.goto(path.as_uri())
+    page.get_by_label("Encoder").select_option("other")
+    assert page.locator("table.board tbody tr:visible").count() == 2
+    page.close()
+
+
 def test_an_overlay_darkens_what_is_not_attended_to_and_goes_away_again(opened: Page):
     photo = opened.locator("article.query:not(.away) .asked .photo")
     before = photo.screenshot()
@@ -111,6 +142,22 @@ def test_an_overlay_darkens_what_is_not_attended_to_and_goes_away_again(opened: 
     opened.locator(".overlays button[aria-pressed=true]").click()
     assert opened.locator("canvas").count() == 0
     assert photo.screenshot() == before
+
+
+def test_what_the_encoder_does_not_see_stays_dark(opened: Page):
+    # As if the encoder cut a quarter off each side, and the mask attended evenly to the rest.
+    opened.evaluate("""() => {
+      for (const one of Object.values(overlays)) for (const name in one.seen) {
+        one.seen[name] = [0.25, 0, 0.75, 1];
+        one.maps[name] = one.maps[name].map((mask) => "ff".repeat(mask.length / 2));
+      }
+    }""")
+    opened.locator(".overlays button").first.click()
+    alphas = """canvas => {
+      const row = canvas.getContext("2d").getImageData(0, canvas.height / 2, canvas.width, 1).data;
+      return [0.1, 0.5, 0.9].map((x) => row[4 * Math.floor(x * canvas.width) + 3]);
+    }"""
+    assert opened.locator(".asked canvas").first.evaluate(alphas) == [217, 0, 217]  # 0.85 * 255, and no veil
 
 
 def test_queries_can_be_leafed_through_and_chosen(opened: Page):
@@ -147,6 +194,9 @@ def test_everything_works_with_the_keyboard_alone(opened: Page):
     opened.keyboard.type("tirg")
     assert opened.locator("output").inner_text() == "1 of 9 rows"
     opened.keyboard.press("Tab")
+    opened.keyboard.type("im")  # the first kind that begins so
+    assert opened.get_by_label("Kind").input_value() == "image+text"
+    opened.keyboard.press("Tab")
     assert opened.evaluate("document.activeElement.getAttribute('role')") == "region"
     opened.keyboard.press("Tab")
     assert opened.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
@@ -166,6 +216,9 @@ def test_at_phone_width_tables_scroll_inside_their_box_and_the_page_does_not(ope
     assert boxes.first.evaluate("box => box.scrollWidth > box.clientWidth")
     for box in boxes.all():
         assert box.bounding_box()["width"] <= 360  # type: ignore[index]
+    for words in opened.locator("caption:visible .words").all():
+        box = words.bounding_box()
+        assert box and box["x"] >= 0 and box["x"] + box["width"] <= 360  # a caption is never cut off by its box
 
 
 def test_on_paper_controls_are_gone_and_everything_is_open(opened: Page):

@@ -22,10 +22,11 @@ from benchmark.report.html import Surroundings, write_pages
 from benchmark.report.html.attention import upsampled
 from benchmark.report.html.browser import drawn_dataset, spread_over_groups
 from benchmark.report.html.cards import stated
-from benchmark.report.html.cells import sort_key
+from benchmark.report.html.cells import choices, sort_key
 from benchmark.report.html.reproduce import command
 from benchmark.report.html.surroundings import assignments, split_label
 from tests.conftest import FAST, NARROW, ROOT, TOY, Command
+from tests.datasets.fake_derm7pt import write_fake
 
 PHOTOS = '''
 from benchmark.hookspecs import hookimpl
@@ -151,6 +152,16 @@ def test_cells_sort_by_their_first_number(text, key):
     assert sort_key(text, left=False) == key
 
 
+def test_rows_can_be_chosen_by_what_distinguishes_them():
+    (board,) = leaderboards(study(1), "ours")
+    kinds = choices(board)["kind"]
+    assert sorted(kinds) == ["chance", "image", "image+text", "reads labels", "text"] and kinds[-1] == "chance"
+    assert list(choices(board)) == ["kind"]  # one encoder: nothing to choose
+    other = {"name": "other", "image_fingerprint": "i", "text_fingerprint": "t"}
+    (board,) = leaderboards([*study(1), *study(1, methods=("ours",), encoder=other)], "ours")
+    assert sorted(choices(board)["encoder"]) == ["other", "packaged"]
+
+
 # ------------------------------------------------------------------------------------------------ commands
 
 
@@ -211,6 +222,23 @@ def test_pictures_of_people_are_never_on_a_page(tmp_path):
     (text,) = written(from_runs(runs), tmp_path / "pages", str(plugin), runs=runs).values()
     assert_no_picture(text)
     assert "No picture of a data set that is not synthetic" in text
+
+
+def test_the_page_of_derm7pt_has_no_picture_though_pictures_and_weights_are_there(tmp_path, monkeypatch):
+    root, runs = write_fake(tmp_path / "release"), tmp_path / "runs"
+    monkeypatch.setenv("DERM7PT_ROOT", str(root))
+    # One case a group on test: the archive holds the other two of each.
+    words = ["run", "--plugin", str(TOY), "--dataset", "derm7pt", "--encoder", "mean-colour", "--gallery", "archive"]
+    words += ["--methods", "proposed,tirg", "--seeds", "0", *FAST, *NARROW, "--no-controls", "--jobs", "1"]
+    for arguments in ([*words, "--runs", str(runs)], ["report", "--html", "--plugin", str(TOY), "--runs", str(runs)]):
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == 0, done.output
+    assert list(runs.glob("trainings/proposed*/weights.safetensors"))
+    text = (runs / "report" / "html" / "derm7pt.html").read_text(encoding="utf-8")
+    assert Page(text).title.startswith("Results: derm7pt") and "Kawahara" in text
+    assert_no_picture(text)
+    assert not any(name.name in text for name in (root / "images").rglob("*.*"))
+    assert "set <code>DERM7PT_ROOT</code> to its folder" in text and str(root) not in text
 
 
 def test_a_record_that_claims_to_be_synthetic_is_not_believed(tmp_path):

@@ -1,6 +1,7 @@
 """Where the masks of a method look: the attention of each region over a picture, for the page's overlays.
 
-Shapes: b pictures, m masks, n positions of all levels, (h, w) the finest grid.
+Shapes: b pictures, m masks, n positions of all levels, (h, w) the finest grid. A grid covers the encoder's input, which
+may be a part of the picture only (footprint.py).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from benchmark.errors import UserError
 from benchmark.records import EvaluationRecord
+from benchmark.report.html.footprint import Box, seen_part
 from benchmark.report.html.surroundings import Surroundings, run_config
 from benchmark.store import Store
 
@@ -28,12 +30,20 @@ LEVELS = 255
 
 @dataclass(frozen=True)
 class Attention:
-    """The masks of one method: their names, the grid (h, w), and for each case a string of h * w hex bytes a mask."""
+    """The masks of one method: their names, the grid (h, w), and for each case a string of h * w hex bytes a mask and
+    the part of its picture that the grid covers.
+    """
 
     method: str
     names: tuple[str, ...]
     grid: tuple[int, int]
     maps: Mapping[str, tuple[str, ...]]
+    seen: Mapping[str, Box]
+
+    @property
+    def cropped(self) -> bool:
+        """Whether the encoder cuts something off a picture."""
+        return any(box[0] > 0 or box[1] > 0 or box[2] < 1 or box[3] < 1 for box in self.seen.values())
 
 
 class Looker:
@@ -58,7 +68,16 @@ class Looker:
         grids = self.session().encoder.grids
         spread = [upsampled(one, grids) for one in masks]
         maps = {case.id: tuple(_hex(mask) for mask in one) for case, one in zip(cases, spread, strict=True)}
-        return Attention(name, _names(method, masks.shape[1]), _finest(grids), maps)
+        return Attention(name, _names(method, masks.shape[1]), _finest(grids), maps, self._seen(cases))
+
+    def _seen(self, cases: Sequence[Case]) -> dict[str, Box]:
+        """Return the part of each picture that the encoder sees; it is asked once a size."""
+        from benchmark.features import open_image
+
+        view, preprocess = self.session().views[0], self.session().encoder.preprocess
+        sizes = {case.id: open_image(case.images[view]).size for case in cases}
+        parts = {size: seen_part(preprocess, *size) for size in sorted(set(sizes.values()))}
+        return {case: parts[size] for case, size in sizes.items()}
 
     def _features(self, cases: Sequence[Case]) -> ImageFeatures:
         """Return the features of ``cases`` alone, so that a page never waits for a whole data set to be encoded."""

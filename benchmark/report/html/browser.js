@@ -15,20 +15,38 @@ show(0);
 
 const overlays = JSON.parse(document.getElementById("overlays").textContent);
 
-// A veil as fine as the attention itself, darkest where nothing is attended to; the browser smooths it over the picture.
-function veil(method, name, mask) {
-  const [height, width] = overlays[method].grid;
-  const bytes = overlays[method].maps[name][mask];
+// The strongest veil, where nothing is attended to or the encoder sees nothing.
+const darkest = 0.85;
+
+// One pixel a cell: how dark a mask leaves it.
+function cells(bytes, width, height) {
   const canvas = document.createElement("canvas");
   canvas.width = width;
   canvas.height = height;
-  canvas.setAttribute("aria-hidden", "true");
   const painter = canvas.getContext("2d");
   const pixels = painter.createImageData(width, height);
   for (let i = 0; i < width * height; i++) {
-    pixels.data[4 * i + 3] = Math.round(0.85 * (255 - parseInt(bytes.slice(2 * i, 2 * i + 2), 16)));
+    pixels.data[4 * i + 3] = Math.round(darkest * (255 - parseInt(bytes.slice(2 * i, 2 * i + 2), 16)));
   }
   painter.putImageData(pixels, 0, 0);
+  return canvas;
+}
+
+// A veil over a picture; the cells lie, smoothed, over the part of it that the encoder sees.
+function veil(photo, method, name, mask) {
+  const { grid: [rows, columns], maps, seen } = overlays[method];
+  const [left, top, right, bottom] = seen[name];
+  const { width, height } = photo.querySelector("svg").viewBox.baseVal;
+  const canvas = document.createElement("canvas");
+  canvas.width = 2 * width;
+  canvas.height = 2 * height;
+  canvas.setAttribute("aria-hidden", "true");
+  const painter = canvas.getContext("2d");
+  painter.scale(canvas.width, canvas.height);
+  painter.fillStyle = `rgba(0, 0, 0, ${darkest})`;
+  painter.fillRect(0, 0, 1, 1);
+  painter.clearRect(left, top, right - left, bottom - top);
+  painter.drawImage(cells(maps[name][mask], columns, rows), left, top, right - left, bottom - top);
   return canvas;
 }
 
@@ -37,7 +55,7 @@ function overlay(method, mask) {
   if (mask === null) return;
   for (const photo of document.querySelectorAll(".photo")) {
     const own = photo.dataset.method === undefined || photo.dataset.method === method;
-    if (own && overlays[method].maps[photo.dataset.case]) photo.append(veil(method, photo.dataset.case, mask));
+    if (own && overlays[method].maps[photo.dataset.case]) photo.append(veil(photo, method, photo.dataset.case, mask));
   }
 }
 

@@ -93,8 +93,8 @@ class Browser:
 
     @property
     def overlays(self) -> dict[str, Any]:
-        """What the page's script paints: method -> grid, and case -> a hex string a mask."""
-        return {one.method: {"grid": one.grid, "maps": one.maps} for one in self.attention}
+        """What the page's script paints: method -> grid, and case -> a hex string a mask, and where it belongs."""
+        return {one.method: {"grid": one.grid, "maps": one.maps, "seen": one.seen} for one in self.attention}
 
 
 def browse(board: Leaderboard, rows: Rows, around: Surroundings) -> Browser:

@@ -76,6 +76,19 @@ class GroupChart:
         return ", ".join(f"{bar.label} {bar.text}" for bar in self.bars)
 
 
+def kind(line: Line) -> str:
+    """Return what a row is, for the filter: what a method's queries are made of, else why it is no method."""
+    return line.row.method.modality if line.row and line.kind == "method" else line.kind
+
+
+def choices(board: Leaderboard) -> dict[str, list[str]]:
+    """Return what rows can be chosen by: a name and its values, in order of the rows; names with one value left out."""
+    lines = (*board.lines, *board.apart)
+    encoders = [line.encoder for line in board.lines]
+    found = {"kind": list(map(kind, lines)), "encoder": encoders}
+    return {name: list(dict.fromkeys(values)) for name, values in found.items() if len(set(values)) > 1}
+
+
 def sort_key(text: str, left: bool) -> str:
     """Return what sorts a cell: its first number written out, or its text in lower case; empty where there is none."""
     if left:

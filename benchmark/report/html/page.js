@@ -31,15 +31,23 @@ for (const button of document.querySelectorAll("table.board thead button")) {
   });
 }
 
-for (const field of document.querySelectorAll("input[data-table]")) {
-  const rows = [...document.getElementById(field.dataset.table).querySelectorAll("tbody tr:not(.heading)")];
-  const count = document.getElementById(field.getAttribute("aria-describedby"));
+for (const box of document.querySelectorAll(".filter")) {
+  const table = document.getElementById(box.dataset.table);
+  const rows = [...table.querySelectorAll("tbody tr:not(.heading)")];
+  const field = box.querySelector("input"), count = box.querySelector("output");
+  const selects = [...box.querySelectorAll("select")];
   const apply = () => {
     const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
-    for (const row of rows) row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
+    const fits = (row) =>
+      words.every((word) => row.textContent.toLowerCase().includes(word)) &&
+      selects.every((select) => !select.value || row.dataset[select.dataset.name] === select.value);
+    for (const row of rows) row.hidden = !fits(row);
+    for (const heading of table.querySelectorAll("tr.heading")) {
+      heading.hidden = !rows.some((row) => row.parentElement === heading.parentElement && !row.hidden);
+    }
     count.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows`;
   };
-  field.addEventListener("input", apply);
+  for (const control of [field, ...selects]) control.addEventListener("input", apply);
   apply();
 }
 

@@ -18,7 +18,7 @@ from benchmark.report import wording
 from benchmark.report.columns import columns
 from benchmark.report.html.browser import Browser, browse
 from benchmark.report.html.cards import Card, card
-from benchmark.report.html.cells import Cell, GroupChart, Scale, cells, group_charts, scale
+from benchmark.report.html.cells import Cell, GroupChart, Scale, cells, choices, group_charts, kind, scale
 from benchmark.report.html.surroundings import Rows, Surroundings, of_line, rows_of
 from benchmark.report.leaderboard import Leaderboard
 from benchmark.report.table import Evaluated
@@ -37,6 +37,7 @@ class Section:
     headings: list[tuple[str, bool]]
     rows: list[list[Cell]]
     apart: list[list[Cell]]
+    choices: dict[str, list[str]]
     scale: Scale
     charts: list[GroupChart]
     cards: list[Card]
@@ -103,6 +104,7 @@ def _section(number: int, board: Leaderboard, rows: Rows, around: Surroundings) 
         headings=[(column.heading, column.left) for column in columns(board)],
         rows=cells(board, board.lines),
         apart=cells(board, board.apart),
+        choices=choices(board),
         scale=scale(board),
         charts=group_charts(board),
         cards=[make(line, [one.record for one in of_line(rows, line)]) for line in lines],
@@ -150,6 +152,7 @@ def _environment() -> Environment:
     environment.filters["marked_up"] = marked_up
     functions: dict[str, Any] = {
         "inlined": inlined, "facts": wording.facts, "marks": wording.marks, "how_made": wording.method_paragraph,
+        "kind": kind,
     }  # fmt: skip
     environment.globals.update(functions)
     return environment
