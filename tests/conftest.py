@@ -5,13 +5,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from tests.forked import run_forked
+
 ROOT = Path(__file__).resolve().parent.parent
 TOY = ROOT / "tests" / "toy.py"
-TOY_RUN = ("run", "--plugin", str(TOY), "--dataset", "toy", "--encoder", "mean-colour", "--quiet")
+TOY_RUN = ("run", "--plugin", str(TOY), "--dataset", "toy", "--encoder", "mean-colour", "--quiet", "--jobs", "1")
 FAST = ("--set", "training.epochs=2", "--set", "training.batch_size=24")
 NARROW = ("--set", "tirg.width=16")
 
@@ -28,10 +31,15 @@ def no_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def benchmark(tmp_path: Path) -> Command:
-    """Run ``python -m benchmark ...`` in a folder of its own, as a user would."""
+    """Run ``python -m benchmark ...`` in a folder of its own, as a user would; ``options`` are those of subprocess.
+
+    A process that starts no workers is forked from a server that has imported torch, which saves seconds a command.
+    """
 
     def command(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
         env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "NO_COLOR": "1"}
+        if not options and not starts_workers(arguments):
+            return run_forked(arguments, tmp_path, env)
         return subprocess.run(
             [sys.executable, "-m", "benchmark", *arguments],
             cwd=tmp_path,
@@ -43,6 +51,12 @@ def benchmark(tmp_path: Path) -> Command:
         )
 
     return command
+
+
+def starts_workers(arguments: tuple[str, ...]) -> bool:
+    """Whether a run is told anything but ``--jobs 1``; the last one counts."""
+    jobs = [value for flag, value in pairwise(arguments) if flag == "--jobs"]
+    return arguments[0] == "run" and jobs[-1:] != ["1"]
 
 
 @pytest.fixture(scope="session")

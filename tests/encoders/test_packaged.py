@@ -22,7 +22,7 @@ def encoder() -> PackagedEncoder:
 
 def test_fingerprints_are_the_ones_that_committed_tables_were_made_with() -> None:
     encoder = PackagedEncoder("packaged", PackagedOptions())
-    assert encoder.image_fingerprint == "9513ae54826425be1d3d128a963575879c3171b87f006646b0b4eb36615d0fb6"
+    assert encoder.image_fingerprint == "ed6275cf1917f685af9feaed2c29b35bea2da55a59e19d3e361a365ccce91e8e"
     assert encoder.text_fingerprint == "f7c3a5bc44ae6fad6e08e6edce3baa519cde73e3db8695e08fe956d9d93d6aec"
 
 
