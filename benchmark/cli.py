@@ -16,6 +16,7 @@ from benchmark.config import RunConfig, build_config, read_switches
 from benchmark.data_cli import data_app
 from benchmark.errors import PluginError, UserError
 from benchmark.flags import AsJson, Cache, Plugins, Root, Runs, Traceback, complain, err, out
+from benchmark.new import new
 from benchmark.registry import KINDS, Component, Registry, describe, load_registry
 
 app = typer.Typer(
@@ -28,6 +29,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.add_typer(data_app, name="data")
+app.command(epilog="Example: python -m benchmark new method my_method")(new)
 
 
 @app.command(epilog="Example: python -m benchmark run --methods proposed,tirg --seeds 0-4 --set tirg.width=256")
@@ -37,6 +39,15 @@ def run(
         str | None, typer.Option(help="Dataset [default: derm7pt where its root is set, else synthetic].")
     ] = None,
     root: Root = None,
+    train: Annotated[
+        str | None, typer.Option(help="With --test: the dataset that teaches, NAME or NAME:FOLDER.")
+    ] = None,
+    test: Annotated[
+        str | None, typer.Option(help="With --train: the dataset that is searched, e.g. folder:my-cases.")
+    ] = None,
+    queries: Annotated[
+        Path | None, typer.Option(help="Your own queries: a JSON object a line with id, image, text [, relevant].")
+    ] = None,
     encoder: Annotated[str | None, typer.Option(help="Encoder [default: packaged].")] = None,
     task: Annotated[str | None, typer.Option(help="Task [default: case-search].")] = None,
     evaluate: Annotated[
@@ -45,7 +56,9 @@ def run(
     gallery: Annotated[
         str | None, typer.Option(help="split (the other test cases), or archive (train + valid).")
     ] = None,
-    view: Annotated[str | None, typer.Option(help="View of query and gallery, e.g. clinical, or both.")] = None,
+    view: Annotated[
+        str | None, typer.Option(help="View of query and gallery, or both [default: the dataset's first].")
+    ] = None,
     text_style: Annotated[str | None, typer.Option(help="canonical, paraphrase, terse or partial:K.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds, e.g. 0-4 or 0,2 [default: 0-2].")] = None,
     reference: Annotated[
@@ -77,6 +90,9 @@ def run(
         "methods": methods,
         "dataset": dataset,
         "root": root,
+        "train": train,
+        "test": test,
+        "queries": queries,
         "encoder": encoder,
         "task": task,
         "evaluate": evaluate,

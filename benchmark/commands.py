@@ -56,9 +56,13 @@ def run_command(
 def _banner(runner: Runner) -> None:
     session = runner.session
     words = f"Dataset {session.dataset_label}, encoder {session.encoder_label}, task {runner.config.task}."
-    if session.dataset.synthetic:
+    if runner.config.test:
+        words += f" Trained on it, judged on {session.searched_label}."
+    if session.own:
+        words += f" Asked: {session.own.label}, of {session.own.path}."
+    if session.dataset.synthetic or session.searched.synthetic:
         words += " SYNTHETIC: the images are drawn; nothing here says how a method does on patients."
-    if not runner.config.dataset and session.dataset.synthetic:
+    if not (runner.config.dataset or runner.config.test) and session.dataset.synthetic:
         preferred = runner.registry.defaults["dataset"]
         words += f" To run on {preferred}, set its root (see the README)."
     err.print(words, style="bold", markup=False, highlight=False)
@@ -108,7 +112,10 @@ def _report_run(runner: Runner, outcome: Outcome, as_json: bool) -> None:
     folder = runner.config.runs / "report"
     for board in boards:
         write_board(board, folder)
+    if runner.session.own:
+        _write_trec(chosen, folder)
     _show(boards, as_json)
+    _warn_unjudged(chosen)
     err.print(f"Tables and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -118,6 +125,11 @@ def _show(boards: list[report.Leaderboard], as_json: bool) -> None:
         return
     for board in boards:
         out.print(report.terminal(board, out.width))
+
+
+def _warn_unjudged(evaluations: list[report.Evaluated]) -> None:
+    for sentence in report.unjudged(evaluations):
+        complain(sentence, "yellow")
 
 
 def _board_json(board: report.Leaderboard) -> dict[str, Any]:
@@ -170,6 +182,7 @@ def report_command(
     if pages:
         _write_pages(boards, evaluations, runs, pages)
     _show(boards, as_json)
+    _warn_unjudged(evaluations)
     err.print(f"Tables and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
 
 

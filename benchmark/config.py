@@ -47,11 +47,14 @@ class RunConfig(Strict):
     controls: bool = True
     dataset: str | None = None
     root: Path | None = None
+    train: str | None = None
+    test: str | None = None
+    queries: Path | None = None
     encoder: str | None = None
     task: str = "case-search"
     evaluate: Literal["test", "cv"] = "test"
     gallery: Literal["split", "archive"] = "split"
-    view: str = "dermoscopic"
+    view: str | None = None
     text_style: str = "canonical"
     seeds: tuple[int, ...] = (0, 1, 2)
     reference: str | None = None

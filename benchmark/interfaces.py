@@ -108,7 +108,10 @@ class Dataset(ABC):
     """Environment variable that holds the root, for a dataset that the user has to bring."""
     synthetic: ClassVar[bool] = False
     """True where the images are drawn: every table then says so."""
-    views: ClassVar[tuple[str, ...]] = ("dermoscopic",)
+    views: tuple[str, ...] = ("dermoscopic",)
+    """The views of a case; the first is used unless the user names another."""
+    label: str | None = None
+    """What tables add to the registered name, where one component reads many datasets: ``folder:rings``."""
     taxonomy: Mapping[str, str]
     """Fine diagnosis -> group."""
     groups: tuple[str, ...]

@@ -54,7 +54,7 @@ class Trial:
     gallery: tuple[Case, ...]
 
 
-def trials(dataset: Dataset, evaluate: str, gallery: str, view: str) -> tuple[Trial, ...]:
+def trials(dataset: Dataset, evaluate: str, gallery: str, view: str | None) -> tuple[Trial, ...]:
     """Return the trials of an evaluation: one on test, or ``FOLDS`` of cross-validation over train + valid.
 
     In fold k, part k asks and is searched, part k + 1 chooses the checkpoint and the other three train.
@@ -78,6 +78,23 @@ def trials(dataset: Dataset, evaluate: str, gallery: str, view: str) -> tuple[Tr
     return tuple(chosen)
 
 
+def transfer_trial(taught: Dataset, searched: Dataset, gallery: str, view: str | None) -> Trial:
+    """Return the trial that learns from ``taught`` and is judged on the test split of ``searched``.
+
+    Raises:
+        UserError: a dataset has no such view, or the two have different numbers of views.
+    """
+    views, others = chosen_views(taught, view), chosen_views(searched, view)
+    if len(views) != len(others):
+        raise UserError(
+            f"--view {view}: {taught.name} has {len(views)} views and {searched.name} {len(others)}; name one view."
+        )
+    train, valid = (_usable(taught, split, views) for split in ("train", "valid"))
+    asked = _usable(searched, "test", others)
+    archive = _usable(searched, "train", others) + _usable(searched, "valid", others)
+    return Trial(None, train, valid, asked, asked if gallery == "split" else archive)
+
+
 def fold_parts(cases: Sequence[Case], dataset: Dataset) -> tuple[tuple[Case, ...], ...]:
     """Split ``cases`` into ``FOLDS`` parts, stratified by group, with a fixed seed; each keeps the cases' order."""
     part: dict[str, int] = {}
@@ -90,12 +107,14 @@ def fold_parts(cases: Sequence[Case], dataset: Dataset) -> tuple[tuple[Case, ...
     return tuple(tuple(case for case in cases if part[case.id] == k) for k in range(FOLDS))
 
 
-def chosen_views(dataset: Dataset, view: str) -> tuple[str, ...]:
-    """Return the views that ``view`` stands for: itself, or all of them for ``both``.
+def chosen_views(dataset: Dataset, view: str | None) -> tuple[str, ...]:
+    """Return the views that ``view`` stands for: itself, all of them for ``both``, or the dataset's first for None.
 
     Raises:
         UserError: the dataset has no such view, or no two.
     """
+    if view is None:
+        return dataset.views[:1]
     if view == BOTH and len(dataset.views) > 1:
         return dataset.views
     if view not in dataset.views:

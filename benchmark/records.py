@@ -28,12 +28,13 @@ class MethodInfo(Strict):
 
 
 class DatasetInfo(Strict):
-    """The dataset of a record."""
+    """The dataset of a record. ``view`` is the one that is used unless the user names another."""
 
     name: str
     fingerprint: str
     synthetic: bool
     citation: str
+    view: str = "dermoscopic"
 
 
 class EncoderInfo(Strict):
@@ -46,7 +47,8 @@ class EncoderInfo(Strict):
 
 class ProtocolInfo(Strict):
     """What was asked: equal protocols (but for the fold) share a table. ``training`` names what of the shared training
-    differs from the defaults, ``excluded`` the list of cases that were left out (exclusion.py).
+    differs from the defaults, ``excluded`` the list of cases that were left out (exclusion.py), ``queries`` the user's
+    own queries (own_queries.py) and ``trained_on`` the dataset that taught, where another one is searched.
     """
 
     task: str
@@ -58,10 +60,21 @@ class ProtocolInfo(Strict):
     training: str = ""
     exclusion: str = "own case, by id"
     excluded: str = ""
+    queries: str = ""
+    trained_on: str = ""
 
     def identity(self) -> dict[str, Any]:
-        """Return what goes into keys. ``excluded`` came later: without it the keys of earlier runs must hold."""
-        return self.model_dump(exclude=None if self.excluded else {"excluded"})
+        """Return what goes into keys. ``LATER`` fields count only where they are set, so that earlier keys hold."""
+        return self.model_dump(exclude={name for name in LATER if not getattr(self, name)})
+
+    def table(self, dataset: str) -> tuple[str, ...]:
+        """Return what two records must share to stand in one table of ``dataset``."""
+        conditions = (self.gallery, self.view, self.text_style, self.training, *(getattr(self, name) for name in LATER))
+        return (dataset, self.task, self.evaluate, *conditions)
+
+
+LATER = ("excluded", "queries", "trained_on")
+"""Fields of ``ProtocolInfo`` that came after the first tables were published."""
 
 
 class TrainingRecord(Strict):
@@ -103,8 +116,7 @@ class EvaluationRecord(Strict):
     @property
     def table(self) -> tuple[str, ...]:
         """What two records must share to stand in one table."""
-        p = self.protocol
-        return (self.dataset.name, p.task, p.evaluate, p.gallery, p.view, p.text_style, p.training, p.excluded)
+        return self.protocol.table(self.dataset.name)
 
 
 def digest(value: Any) -> str:

@@ -106,8 +106,7 @@ class Runner:
     @cached_property
     def judgments(self) -> list[Judgments]:
         """The judgments of each trial."""
-        s = self.session
-        return [protocol.judge(s.dataset, self.config.task, trial.queries, trial.gallery) for trial in s.trials]
+        return [self.session.judge(trial) for trial in self.session.trials]
 
     def units(self) -> list[Unit]:
         """Return every unit, in the order in which they run: seeds first, so that an early stop leaves whole rows of
@@ -177,7 +176,7 @@ class Runner:
             "encoder": [session.encoder_info.image_fingerprint, session.encoder_info.text_fingerprint],
             "sources": sources,
             "task": config.task,
-            "view": config.view,
+            "view": self._view(session.views),
             "threads": config.threads,
             "device": self.device.type,
             "seed": seed,
@@ -191,11 +190,17 @@ class Runner:
             evaluate=c.evaluate,
             fold=fold,
             gallery=c.gallery,
-            view=c.view,
+            view=self._view(self.session.searched_views),
             text_style=c.text_style,
             training=", ".join(f"{name}={value}" for name, value in changes(c.training).items()),
             excluded=self.session.excluded,
+            queries=self.session.own.label if self.session.own else "",
+            trained_on=self.session.dataset_label if c.test else "",
         )
+
+    @staticmethod
+    def _view(views: tuple[str, ...]) -> str:
+        return views[0] if len(views) == 1 else protocol.BOTH
 
     def _why(
         self,
@@ -210,14 +215,16 @@ class Runner:
             return "rank (trained before)"
         fold = self.session.trials[trial].fold
         same = [r for r in previous if (r.method.row, r.seed, r.protocol.fold) == (plan.row, seed, fold)]
-        same = [r for r in same if r.dataset.name == self.session.dataset_label and r.protocol.task == self.config.task]
+        same = [
+            r for r in same if r.protocol.task == self.config.task and r.dataset.name == self.session.searched_label
+        ]
         if not same:
             return "train (missing)"
         last = same[-1]
         if last.sources != sources:
             files = sorted(name for name in sources if last.sources.get(name) != sources[name])
             return f"train (source changed: {', '.join(files) or 'a file left out'})"
-        if last.dataset.fingerprint != self.session.dataset_info.fingerprint:
+        if last.dataset.fingerprint != self.session.searched_info.fingerprint:
             return "train (data changed)"
         return "train (config, words, labels, device or threads changed)"
 
@@ -234,7 +241,6 @@ class Runner:
         shared: dict[str, Any] = {
             "method": result.method,
             "seed": unit.seed,
-            "dataset": session.dataset_info,
             "encoder": session.encoder_info,
             "training": config.training.model_dump(),
             "sources": unit.sources,
@@ -248,7 +254,8 @@ class Runner:
                 key=unit.training_key,
                 evaluate=config.evaluate,
                 fold=fold,
-                view=config.view,
+                view=self._view(session.views),
+                dataset=session.dataset_info,
                 excluded=session.excluded,
                 **shared,
             )
@@ -257,15 +264,20 @@ class Runner:
         ranking = evaluation.rank(result.scores, self.judgments[unit.trial])
         protocol_info = self._protocol(unit.trial)
         evaluated = EvaluationRecord(
-            key=unit.key, training_key=unit.training_key, protocol=protocol_info, judgments=judgments, **shared
+            key=unit.key,
+            training_key=unit.training_key,
+            dataset=session.searched_info,
+            protocol=protocol_info,
+            judgments=judgments,
+            **shared,
         )
         files = {"ranking.safetensors": save_ranking(ranking, result.scores), "timings.json": timings}
         self.store.put("evaluations", evaluated, files)
 
     def _oracle(self, names: list[str]) -> list[str]:
         """Rank by the labels themselves, where there are criteria: the row that is shown apart. Return its keys."""
-        dataset, keys = self.session.dataset, []
-        if not dataset.criteria or not self.config.controls:
+        dataset, keys = self.session.searched, []
+        if not dataset.criteria or not self.config.controls or self.session.own:
             return []
         for index, trial in enumerate(self.session.trials):
             protocol_info = self._protocol(index)
@@ -279,7 +291,7 @@ class Runner:
                     training_key=None,
                     method=ORACLE,
                     seed=0,
-                    dataset=self.session.dataset_info,
+                    dataset=self.session.searched_info,
                     encoder=self.session.encoder_info.model_copy(update={"name": "none"}),
                     protocol=protocol_info,
                     judgments=names[index],
@@ -299,7 +311,9 @@ class Runner:
     def _refuse_unused_options(self) -> None:
         session = self.session
         encoder = session.encoder_label.split(" [")[0]
-        used = {*self.plans, session.dataset_label.split(" [")[0], encoder, encoder.split(":")[0]}
+        labels = (session.dataset_label, session.searched_label)
+        datasets = {label.split(" [")[0].split(":")[0] for label in labels}
+        used = {*self.plans, *datasets, encoder, encoder.split(":")[0]}
         unused = sorted(set(self.config.options) - used)
         if unused:
             names = ", ".join(sorted(used))

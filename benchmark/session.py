@@ -1,9 +1,13 @@
-"""One dataset through one encoder: cases become queries, galleries and labelled sets of features."""
+"""Datasets through one encoder: cases become queries, galleries and labelled sets of features.
+
+``dataset`` teaches. ``searched`` is asked and searched: the same one, unless the user names two.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
@@ -28,8 +32,12 @@ from benchmark.interfaces import (
     Split,
 )
 from benchmark.methods import changes, labelled
+from benchmark.own_queries import judge_own, read_queries
 from benchmark.records import DatasetInfo, EncoderInfo, digest
 from benchmark.registry import Component, Registry
+
+Pictured = tuple[str, tuple[Path, ...]]
+"""A case's id and its picture in each view that is used."""
 
 
 class Session:
@@ -39,6 +47,11 @@ class Session:
         self.config = config
         self.cache = cache_folder(config.cache)
         self.dataset, self.dataset_label = make_dataset(registry, dataset_name(config, registry), config)
+        self.searched, self.searched_label = self.dataset, self.dataset_label
+        if config.test:
+            self.searched, self.searched_label = make_dataset(registry, config.test, config)
+        self.own = read_queries(config.queries) if config.queries else None
+        _refuse_conflicts(config)
         self.encoder, self.encoder_label = make_encoder(registry, config)
         self.store = FeatureStore(self.cache, self.encoder)
 
@@ -51,7 +64,17 @@ class Session:
     @cached_property
     def _whole_trials(self) -> tuple[protocol.Trial, ...]:
         c = self.config
-        return protocol.trials(self.dataset, c.evaluate, c.gallery, c.view)
+        made: tuple[protocol.Trial, ...]
+        if c.test:
+            made = (protocol.transfer_trial(self.dataset, self.searched, c.gallery, c.view),)
+        else:
+            made = protocol.trials(self.dataset, c.evaluate, c.gallery, c.view)
+        if self.own is None:
+            return made
+        if len(self.searched_views) > 1:
+            raise UserError(f"--view {c.view}: a query of --queries has one image; name one view.")
+        asked = self.own.cases(self.searched_views[0])
+        return tuple(replace(trial, queries=asked) for trial in made)
 
     @cached_property
     def left_out(self) -> frozenset[str]:
@@ -67,13 +90,19 @@ class Session:
 
     @cached_property
     def splits(self) -> dict[str, Split]:
-        """Case id -> split, in the order train, valid, test."""
-        return {case.id: split for split in get_args(Split) for case in self.dataset.cases(split)}
+        """Case id -> split, in the order train, valid, test; of both datasets where there are two."""
+        both = dict.fromkeys((self.dataset, self.searched))
+        return {case.id: split for dataset in both for split in get_args(Split) for case in dataset.cases(split)}
 
     @cached_property
     def views(self) -> tuple[str, ...]:
-        """The views of query and gallery; with several, a case has the levels of each and one long pooled vector."""
+        """The views of a case in training; with several, it has the levels of each and one long pooled vector."""
         return protocol.chosen_views(self.dataset, self.config.view)
+
+    @cached_property
+    def searched_views(self) -> tuple[str, ...]:
+        """The views of query and gallery."""
+        return protocol.chosen_views(self.searched, self.config.view)
 
     @cached_property
     def spec(self) -> FeatureSpec:
@@ -91,11 +120,13 @@ class Session:
 
     @cached_property
     def dataset_info(self) -> DatasetInfo:
-        """The dataset, for a record."""
-        d = self.dataset
-        return DatasetInfo(
-            name=self.dataset_label, fingerprint=d.fingerprint(), synthetic=d.synthetic, citation=d.citation
-        )
+        """The dataset that teaches, for a record."""
+        return _info(self.dataset, self.dataset_label)
+
+    @cached_property
+    def searched_info(self) -> DatasetInfo:
+        """The dataset that is asked and searched, for a record."""
+        return _info(self.searched, self.searched_label)
 
     @cached_property
     def encoder_info(self) -> EncoderInfo:
@@ -121,23 +152,53 @@ class Session:
         )
 
     def asked(self, trial: protocol.Trial) -> str:
-        """Return a digest of the queries' words and of what is searched."""
-        texts = protocol.query_texts(self.dataset, trial.queries, self.config.text_style)
-        return digest([VERSION, texts, [case.id for case in trial.queries], [case.id for case in trial.gallery]])
+        """Return a digest of the queries' words and pictures and of what is searched."""
+        told = [self.texts(trial.queries), [case.id for case in trial.queries], [case.id for case in trial.gallery]]
+        taught = [self.dataset_info.fingerprint] if self.config.test else []
+        return digest([VERSION, *told, *taught, *([self.own.hashes] if self.own else [])])
+
+    def texts(self, queries: Sequence[Case]) -> list[str]:
+        """Return the texts of queries: the user's own, or rendered in the style of the run."""
+        if self.own:
+            return [self.own.texts[case.id] for case in queries]
+        return protocol.query_texts(self.searched, queries, self.config.text_style)
+
+    def judge(self, trial: protocol.Trial) -> protocol.Judgments:
+        """Return the truth of a trial."""
+        if self.own:
+            return judge_own(self.own, self.searched, trial.gallery)
+        return protocol.judge(self.searched, self.config.task, trial.queries, trial.gallery)
 
     @cached_property
-    def cases(self) -> tuple[Case, ...]:
+    def _shown(self) -> dict[Pictured, Case]:
         """Every case that some trial needs, each once; excluded ones too, since the cache knows them in this order."""
-        parts = [(trial.train, trial.valid, trial.queries, trial.gallery) for trial in self._whole_trials]
-        return tuple({case.id: case for trial in parts for part in trial for case in part}.values())
+        shown: dict[Pictured, Case] = {}
+        for trial in self._whole_trials:
+            for part in (trial.train, trial.valid):
+                shown.update((self._pictured(case, self.views), case) for case in part)
+            for part in (trial.queries, trial.gallery):
+                shown.update((self._pictured(case, self.searched_views), case) for case in part)
+        return shown
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        """Every case that some trial needs, each once."""
+        return tuple(self._shown.values())
+
+    def _pictured(self, case: Case, views: Sequence[str]) -> Pictured:
+        missing = sorted(set(views) - set(case.images))
+        if missing:
+            raise UserError(f"Case {case.id} of {self.dataset_label} has no {missing[0]} image; choose another --view.")
+        return case.id, tuple(case.images[view] for view in views)
 
     def warm(self, progress: Progress = lambda done: None) -> None:
         """Compute the features that are missing and keep none in memory: workers read them from the cache."""
         for paths in self.paths():
             self.store.images(paths, progress)
         for trial in self.trials:
-            for cases, style in ((trial.train, "canonical"), (trial.valid, "canonical"), (trial.queries, None)):
-                self.store.texts(protocol.query_texts(self.dataset, cases, style or self.config.text_style))
+            for cases in (trial.train, trial.valid):
+                self.store.texts(protocol.query_texts(self.dataset, cases, "canonical"))
+            self.store.texts(self.texts(trial.queries))
         release_memory()
 
     @cached_property
@@ -145,8 +206,8 @@ class Session:
         return join_views([self.store.images(paths) for paths in self.paths()])
 
     @cached_property
-    def _row(self) -> dict[str, int]:
-        return {case.id: row for row, case in enumerate(self.cases)}
+    def _row(self) -> dict[Pictured, int]:
+        return {pictured: row for row, pictured in enumerate(self._shown)}
 
     def labelled(self, cases: Sequence[Case]) -> LabelledSet:
         """Return the labelled set of ``cases``, one canonical query a case."""
@@ -154,7 +215,7 @@ class Session:
         groups = torch.from_numpy(protocol.group_codes(self.dataset, cases))
         return LabelledSet(
             ids=tuple(case.id for case in cases),
-            images=self._features(cases),
+            images=self._features(cases, self.views),
             groups=groups,
             criteria=torch.from_numpy(protocol.criterion_codes(self.dataset, cases)),
             reference=torch.arange(len(cases)),
@@ -164,25 +225,20 @@ class Session:
         )
 
     def queries(self, cases: Sequence[Case]) -> Queries:
-        """Return the queries of ``cases`` in the text style of the run, without labels."""
-        texts = protocol.query_texts(self.dataset, cases, self.config.text_style)
-        return Queries(tuple(case.id for case in cases), self._features(cases), self.store.texts(texts))
+        """Return the queries of ``cases`` with their texts, without labels."""
+        images = self._features(cases, self.searched_views)
+        return Queries(tuple(case.id for case in cases), images, self.store.texts(self.texts(cases)))
 
     def gallery(self, cases: Sequence[Case]) -> Gallery:
         """Return ``cases`` as a gallery: ids and image features."""
-        return Gallery(tuple(case.id for case in cases), self._features(cases))
+        return Gallery(tuple(case.id for case in cases), self._features(cases, self.searched_views))
 
-    def _features(self, cases: Sequence[Case]) -> ImageFeatures:
-        return self._images[torch.tensor([self._row[case.id] for case in cases])]
+    def _features(self, cases: Sequence[Case], views: Sequence[str]) -> ImageFeatures:
+        return self._images[torch.tensor([self._row[self._pictured(case, views)] for case in cases])]
 
     def paths(self) -> list[list[Path]]:
         """Return the pictures of all cases, one list a view."""
-        for case in self.cases:
-            missing = set(self.views) - set(case.images)
-            if missing:
-                view = sorted(missing)[0]
-                raise UserError(f"Case {case.id} of {self.dataset_label} has no {view} image; choose another --view.")
-        return [[case.images[view] for case in self.cases] for view in self.views]
+        return [[paths[position] for _, paths in self._shown] for position in range(len(self.views))]
 
 
 def join_views(views: Sequence[ImageFeatures]) -> ImageFeatures:
@@ -192,12 +248,32 @@ def join_views(views: Sequence[ImageFeatures]) -> ImageFeatures:
     return ImageFeatures(levels, grids, torch.cat([view.pooled for view in views], dim=-1))
 
 
+def _refuse_conflicts(config: RunConfig) -> None:
+    """Raise ``UserError`` for settings that contradict each other."""
+    if bool(config.train) != bool(config.test):
+        raise UserError("--train and --test go together: the dataset that teaches, and the one that is searched.")
+    if config.test and (config.dataset or config.root):
+        raise UserError("--train and --test name the datasets (NAME or NAME:FOLDER); leave --dataset and --root out.")
+    for flag, given in (("--train and --test", config.test), ("--queries", config.queries)):
+        if given and config.evaluate == "cv":
+            raise UserError(f"--evaluate cv asks a dataset's own cases; {flag} go with --evaluate test.")
+    if config.queries and config.text_style != "canonical":
+        raise UserError("--text-style renders the text of a dataset's cases; your --queries bring their own.")
+
+
+def _info(dataset: Dataset, label: str) -> DatasetInfo:
+    d = dataset
+    return DatasetInfo(
+        name=label, fingerprint=d.fingerprint(), synthetic=d.synthetic, citation=d.citation, view=d.views[0]
+    )
+
+
 def dataset_name(config: RunConfig, registry: Registry) -> str:
     """Return the dataset of a run: the one that is named, else the preferred one where its root is configured, else the
     bundled one.
     """
-    if config.dataset:
-        return config.dataset
+    if config.train or config.dataset:
+        return str(config.train or config.dataset)
     preferred = registry.defaults["dataset"]
     variable = registry.find("datasets", preferred).load().root_variable  # type: ignore[attr-defined]
     configured = config.root is not None or bool(variable and os.environ.get(variable))
@@ -205,21 +281,23 @@ def dataset_name(config: RunConfig, registry: Registry) -> str:
 
 
 def make_dataset(registry: Registry, name: str, config: RunConfig) -> tuple[Dataset, str]:
-    """Construct the dataset ``name``; return it with its name in tables.
+    """Construct the dataset ``name``, or ``name:ROOT``; return it with its name in tables.
 
     Raises:
         UserError: the name, an option or the data is at fault.
     """
+    name, _, place = name.partition(":")
     component = registry.find("datasets", name)
     options = _options(component, config.options.get(name, {}))
     cls: Any = component.load()
-    root = config.root
+    root = Path(place) if place else config.root
     if root is None and cls.root_variable and os.environ.get(cls.root_variable):
         root = Path(os.environ[cls.root_variable])
     if root is not None and cls.root_variable is None:
-        raise UserError(f"Dataset {name} brings its own data; leave --root out, or name another dataset.")
+        raise UserError(f"Dataset {name} brings its own data; leave its root out, or name another dataset.")
     context = DatasetContext(root.expanduser() if root else None, cache_folder(config.cache))
-    return cls(context, options), labelled(name, changes(options))
+    dataset = cls(context, options)
+    return dataset, labelled(f"{name}:{dataset.label}" if dataset.label else name, changes(options))
 
 
 def make_encoder(registry: Registry, config: RunConfig) -> tuple[Encoder, str]:

@@ -142,5 +142,5 @@ def test_the_keys_of_runs_without_a_list_are_those_of_before_there_were_lists() 
 def test_rows_with_and_without_a_list_never_share_a_table() -> None:
     plain, listed = (fakes.record(protocol={"excluded": label}) for label in ("", "2 cases, list 12345678"))
     assert plain.table != listed.table
-    assert str(conditions_folder(listed.protocol)) == "excluded=2-cases-list-12345678"
-    assert str(conditions_folder(plain.protocol)) == "."
+    assert str(conditions_folder(listed.protocol, listed.dataset)) == "excluded=2-cases-list-12345678"
+    assert str(conditions_folder(plain.protocol, plain.dataset)) == "."

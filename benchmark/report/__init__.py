@@ -12,7 +12,7 @@ from benchmark.report.compact import from_published
 from benchmark.report.formats import terminal
 from benchmark.report.leaderboard import Leaderboard, Line, leaderboard
 from benchmark.report.publish import publish
-from benchmark.report.table import Evaluated, Table, from_runs, tables
+from benchmark.report.table import Evaluated, Table, from_runs, tables, unjudged
 from benchmark.report.writing import leaderboards, write_reports
 
 __all__ = [
@@ -27,5 +27,6 @@ __all__ = [
     "publish",
     "tables",
     "terminal",
+    "unjudged",
     "write_reports",
 ]

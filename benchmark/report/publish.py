@@ -24,7 +24,7 @@ from benchmark.report.compact import (
 from benchmark.report.formats import short_markdown
 from benchmark.report.leaderboard import Leaderboard
 from benchmark.report.looks import record_looks
-from benchmark.report.table import CONDITIONS, Evaluated, select, table_folder
+from benchmark.report.table import Evaluated, other_conditions, select, table_folder
 from benchmark.report.wording import spans
 from benchmark.report.writing import leaderboards, write_board
 
@@ -62,9 +62,8 @@ def publish(evaluations: Iterable[Evaluated], results: Path, readme: Path, refer
 
 def publishable(record: EvaluationRecord) -> bool:
     """Whether a record has default options and stands under default conditions on test."""
-    defaults = {"evaluate": "test", **CONDITIONS}
-    asked = {name: getattr(record.protocol, name) for name in defaults}
-    return asked == defaults and "[" not in record.method.row
+    usual = record.protocol.evaluate == "test" and not other_conditions(record.protocol, record.dataset)
+    return usual and "[" not in record.method.row
 
 
 def _import(evaluations: Iterable[Evaluated], results: Path) -> list[str]:

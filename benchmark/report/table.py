@@ -18,14 +18,12 @@ from benchmark import sources
 from benchmark.errors import UserError
 from benchmark.evaluation import Floats, per_query
 from benchmark.protocol import Judgments
-from benchmark.records import DatasetInfo, EvaluationRecord, MethodInfo, ProtocolInfo
+from benchmark.records import LATER, DatasetInfo, EvaluationRecord, MethodInfo, ProtocolInfo
 from benchmark.store import Store, damaged, read_ranking, slug
 
 Seeds = Mapping[int, Mapping[str, Floats]]
 """Seed -> metric -> values (q,)."""
-CONDITIONS = {
-    name: ProtocolInfo.model_fields[name].default for name in ("gallery", "view", "text_style", "training", "excluded")
-}
+CONDITIONS = ("gallery", "view", "text_style", "training", *LATER)
 """What a table can vary; tables of other than the default conditions lie in folders of their own."""
 
 
@@ -68,7 +66,7 @@ class Table:
     @property
     def folder(self) -> Path:
         """Where its files belong: DATASET/TASK, and a folder for conditions that are not the default ones."""
-        return table_folder(self.dataset.name, self.protocol.task) / conditions_folder(self.protocol)
+        return table_folder(self.dataset.name, self.protocol.task) / conditions_folder(self.protocol, self.dataset)
 
     @property
     def groups(self) -> dict[str, int]:
@@ -84,14 +82,17 @@ def table_folder(dataset: str, task: str) -> Path:
     return Path(slug(dataset)) / slug(task)
 
 
-def conditions_folder(protocol: ProtocolInfo) -> Path:
+def other_conditions(protocol: ProtocolInfo, dataset: DatasetInfo) -> dict[str, str]:
+    """Return the conditions that are not the default ones of ``dataset``."""
+    defaults = {name: ProtocolInfo.model_fields[name].default for name in CONDITIONS} | {"view": dataset.view}
+    asked = {name: getattr(protocol, name) for name in CONDITIONS}
+    return {name: value for name, value in asked.items() if value != defaults[name]}
+
+
+def conditions_folder(protocol: ProtocolInfo, dataset: DatasetInfo) -> Path:
     """Return e.g. ``gallery=archive,view=clinical``, or an empty path for the default conditions."""
-    other = [
-        slug(f"{name.replace('_', '-')}={getattr(protocol, name)}")
-        for name, default in CONDITIONS.items()
-        if getattr(protocol, name) != default
-    ]
-    return Path(",".join(other))
+    other = other_conditions(protocol, dataset)
+    return Path(",".join(slug(f"{name.replace('_', '-')}={value}") for name, value in other.items()))
 
 
 def from_runs(folder: Path) -> list[Evaluated]:
@@ -114,15 +115,39 @@ def from_runs(folder: Path) -> list[Evaluated]:
 
 
 def tables(evaluations: Iterable[Evaluated]) -> list[Table]:
-    """Sort evaluations (oldest first) into tables.
+    """Sort evaluations (oldest first) into tables; those without a query that can be judged have none.
 
     Raises:
         UserError: a ranking or its judgments are damaged.
     """
+    return [_table(members) for members in _by_table(evaluations) if _judged(members)]
+
+
+def unjudged(evaluations: Iterable[Evaluated]) -> list[str]:
+    """Return a sentence for each table that can't be made, since no query of it has a relevant candidate."""
+    return [_unjudged_sentence(members[-1].record) for members in _by_table(evaluations) if not _judged(members)]
+
+
+def _by_table(evaluations: Iterable[Evaluated]) -> list[list[Evaluated]]:
     shared: dict[tuple[str, ...], list[Evaluated]] = {}
     for one in evaluations:
         shared.setdefault(one.record.table, []).append(one)
-    return [_table(shared[key]) for key in sorted(shared)]
+    return [shared[key] for key in sorted(shared)]
+
+
+def _judged(members: Sequence[Evaluated]) -> bool:
+    """Whether every fold of the newest judgments has a query with a relevant candidate."""
+    newest = {one.record.protocol.fold: one for one in members}
+    return all((one.judgments().gains > 0).any() for one in newest.values())
+
+
+def _unjudged_sentence(record: EvaluationRecord) -> str:
+    what = f"{record.dataset.name}, {record.protocol.task}"
+    if record.protocol.queries:
+        why = f"none of your {record.protocol.queries} names a relevant case"
+    else:
+        why = "no query has a case of its group among its candidates"
+    return f"No table for {what}: {why}. The rankings are stored; `report --trec` writes them to files."
 
 
 def select(evaluations: Sequence[Evaluated]) -> tuple[list[Evaluated], list[str]]:

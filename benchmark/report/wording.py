@@ -46,8 +46,9 @@ def facts(board: Leaderboard) -> str:
         f"groups {groups}",
         *([f"encoder {encoders[0]}"] if len(encoders) == 1 else []),
         f"seeds {spans(seeds)}",
-        f"text {protocol.text_style}",
+        f"queries: your own, {protocol.queries}" if protocol.queries else f"text {protocol.text_style}",
         f"view {protocol.view}",
+        *([f"trained on {protocol.trained_on}"] if protocol.trained_on else []),
         *([f"training {protocol.training}"] if protocol.training else []),
         *([f"excluded {protocol.excluded}"] if protocol.excluded else []),
     ]

@@ -74,7 +74,7 @@ class Looker:
         """Return the part of each picture that the encoder sees; it is asked once a size."""
         from benchmark.features import open_image
 
-        view, preprocess = self.session().views[0], self.session().encoder.preprocess
+        view, preprocess = self.session().searched_views[0], self.session().encoder.preprocess
         sizes = {case.id: open_image(case.images[view]).size for case in cases}
         parts = {size: seen_part(preprocess, *size) for size in sorted(set(sizes.values()))}
         return {case: parts[size] for case, size in sizes.items()}
@@ -83,7 +83,7 @@ class Looker:
         """Return the features of ``cases`` alone, so that a page never waits for a whole data set to be encoded."""
         from benchmark.session import join_views
 
-        paths = [[case.images[view] for case in cases] for view in self.session().views]
+        paths = [[case.images[view] for case in cases] for view in self.session().searched_views]
         return join_views([self.session().store.images(of_view) for of_view in paths])
 
     def session(self) -> Session:

@@ -104,6 +104,8 @@ def browse(board: Leaderboard, rows: Rows, around: Surroundings) -> Browser:
         UserError: its pictures can't be shown; the sentence says why and what to do.
     """
     record = next(of_line(rows, line)[0].record for line in (*board.lines, *board.apart) if line.row)
+    if record.protocol.queries:
+        raise UserError("The queries are a user's own; their pictures are never put on a page.")
     dataset = drawn_dataset(record, around)
     judgments = board.table.judgments[None]
     cases = {case.id: case for split in ("train", "valid", "test") for case in dataset.cases(split)}
@@ -126,7 +128,7 @@ def drawn_dataset(record: EvaluationRecord, around: Surroundings) -> Dataset:
     if not record.dataset.synthetic:
         raise UserError(f"{record.dataset.name} holds pictures of people; none of them is ever put on a page.")
     config = run_config(record, around)
-    dataset, _ = make_dataset(around.registry, config.dataset or "", config)
+    dataset, _ = make_dataset(around.registry, config.test or config.dataset or "", config)
     if not dataset.synthetic:
         raise UserError(f"{record.dataset.name} is not synthetic, whatever its records say; no picture is shown.")
     if dataset.fingerprint() != record.dataset.fingerprint:

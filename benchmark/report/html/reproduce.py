@@ -12,7 +12,7 @@ from benchmark.config import NoOptions, RunConfig, Training
 from benchmark.errors import PluginError
 from benchmark.records import EvaluationRecord
 from benchmark.registry import Component, Registry
-from benchmark.report.html.surroundings import assignments, method_component, split_label
+from benchmark.report.html.surroundings import assignments, dataset_component, method_component, split_label
 from benchmark.report.wording import spans
 
 PLAIN = re.compile(r"(?!(?:true|false|inf|nan)$)[A-Za-z][\w.:/-]*")
@@ -25,7 +25,7 @@ def command(records: Sequence[EvaluationRecord], registry: Registry, reference: 
     A row that the harness adds by itself (it reads labels) comes with the controls of a run of ``reference``.
     """
     first = records[0]
-    flags = [("--dataset", split_label(first.dataset.name)[0])]
+    flags = list(_data_flags(first))
     by_harness = first.method.reads_labels and method_component(registry, first.method.name) is None
     flags.append(("--methods", reference if by_harness else first.method.name))
     if not by_harness:
@@ -47,10 +47,14 @@ def notes(record: EvaluationRecord, registry: Registry) -> list[str]:
         found.append(f"Made at commit `{commit}`.")
     elif commit:
         found.append(f"Made from `{commit}`: no clean commit that could be checked out.")
-    dataset = registry.components["datasets"].get(split_label(record.dataset.name)[0])
+    dataset = registry.components["datasets"].get(dataset_component(record.dataset.name))
     variable = _root_variable(dataset)
     if variable:
         found.append(f"It needs your own copy of the data: set `{variable}` to its folder.")
+    if ":FOLDER" in _data_flag(record.dataset.name) + _data_flag(record.protocol.trained_on):
+        found.append(f"FOLDER is where {record.dataset.name} lies on your machine.")
+    if record.protocol.queries:
+        found.append(f"QUERIES is the file of own queries ({record.protocol.queries}); the record holds its name only.")
     if record.protocol.excluded:
         found.append(f"FILE is the list of cases to leave out ({record.protocol.excluded}); the record holds its name.")
     if not _known(record, registry):
@@ -58,10 +62,23 @@ def notes(record: EvaluationRecord, registry: Registry) -> list[str]:
     return found
 
 
+def _data_flags(record: EvaluationRecord) -> Iterator[tuple[str, str]]:
+    searched, taught = _data_flag(record.dataset.name), _data_flag(record.protocol.trained_on)
+    yield from (("--train", taught), ("--test", searched)) if taught else (("--dataset", searched),)
+    if record.protocol.queries:
+        yield "--queries", "QUERIES"
+
+
+def _data_flag(label: str) -> str:
+    """Return ``synthetic``, or ``folder:FOLDER`` where the label says more than the component does."""
+    return split_label(label)[0].partition(":")[0] + (":FOLDER" if ":" in split_label(label)[0] else "")
+
+
 def _protocol_flags(record: EvaluationRecord) -> Iterator[tuple[str, str]]:
-    for name in ("task", "evaluate", "gallery", "view", "text_style"):
+    usual = {name: RunConfig.model_fields[name].default for name in ("task", "evaluate", "gallery", "text_style")}
+    for name, default in {**usual, "view": record.dataset.view}.items():
         value = getattr(record.protocol, name)
-        if value != RunConfig.model_fields[name].default:
+        if value != default:
             yield f"--{name.replace('_', '-')}", value
     if record.protocol.excluded:
         yield "--exclude", "FILE"
@@ -124,7 +141,7 @@ def _value(value: Any) -> str:
 def _plugins(record: EvaluationRecord, registry: Registry) -> list[str]:
     """Return the files and modules that brought method, dataset or encoder and have to be named."""
     datasets, encoders = registry.components["datasets"], registry.components["encoders"]
-    dataset = datasets.get(split_label(record.dataset.name)[0])
+    dataset = datasets.get(dataset_component(record.dataset.name))
     encoder = encoders.get(split_label(record.encoder.name)[0])
     owners = {record.method.owner, *(component.owner for component in (dataset, encoder) if component)}
     named = [plugin for plugin in registry.plugins if plugin.name in owners]

@@ -30,9 +30,7 @@ class Surroundings:
 
 def rows_of(board: Leaderboard, evaluations: Sequence[Evaluated]) -> Rows:
     """Return the evaluations that the rows of ``board`` were made from."""
-    protocol = board.table.protocol
-    conditions = (protocol.task, protocol.evaluate, protocol.gallery, protocol.view, protocol.text_style)
-    key = (board.table.dataset.name, *conditions, protocol.training, protocol.excluded)
+    key = board.table.protocol.table(board.table.dataset.name)
     chosen, _ = select([one for one in evaluations if one.record.table == key])
     rows: dict[tuple[str, str], list[Evaluated]] = {}
     for one in chosen:
@@ -60,6 +58,11 @@ def split_label(label: str) -> tuple[str, dict[str, str]]:
     return match["name"], {name: value for name, _, value in (part.partition("=") for part in parts)}
 
 
+def dataset_component(label: str) -> str:
+    """Return the registered name of a dataset: ``folder`` for ``folder:rings [seed=3]``."""
+    return split_label(label)[0].partition(":")[0]
+
+
 def assignments(label: str) -> list[str]:
     """Return what ``--set`` needs for a label, e.g. ``["timm.height=256"]`` for ``timm:resnet50 [height=256]``."""
     name, settings = split_label(label)
@@ -68,9 +71,12 @@ def assignments(label: str) -> list[str]:
 
 def run_config(record: EvaluationRecord, around: Surroundings) -> RunConfig:
     """Return the configuration under which dataset and encoder of ``record`` can be made again."""
-    words = [*assignments(record.dataset.name), *assignments(record.encoder.name)]
+    taught = record.protocol.trained_on
+    words = [*assignments(record.dataset.name), *assignments(record.encoder.name), *assignments(taught)]
+    searched = dataset_component(record.dataset.name)
+    named = {"train": dataset_component(taught), "test": searched} if taught else {"dataset": searched}
     values: dict[str, Any] = {
-        "dataset": split_label(record.dataset.name)[0],
+        **named,
         "encoder": split_label(record.encoder.name)[0],
         "view": record.protocol.view,
         "cache": around.cache,

@@ -1,0 +1,146 @@
+"""Own queries: the file, its judgments, and whole runs with and without relevant ids."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmark.errors import UserError
+from benchmark.interfaces import DatasetContext
+from benchmark.own_queries import judge_own, read_queries
+from tests.conftest import FAST, TOY_RUN, Command
+from tests.toy import ToyDataset
+
+RUN = (*TOY_RUN, *FAST, "--methods", "late-fusion,text-only", "--no-controls", "--seeds", "0")
+
+
+def picture(path: Path, colour: tuple[int, int, int]) -> str:
+    Image.new("RGB", (40, 30), colour).save(path)
+    return path.name
+
+
+def written(folder: Path, *lines: object) -> Path:
+    path = folder / "mine.jsonl"
+    path.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines))
+    return path
+
+
+def query(folder: Path, name: str, *relevant: str, text: str = "thick border, dark spot") -> dict[str, object]:
+    image = picture(folder / f"{name}.png", (200, 40, len(name)))
+    return {"id": name, "image": image, "text": text} | ({"relevant": list(relevant)} if relevant else {})
+
+
+def toy(tmp_path: Path) -> ToyDataset:
+    return ToyDataset(DatasetContext(None, tmp_path), None)  # type: ignore[arg-type]
+
+
+def test_a_query_is_judged_by_what_its_line_calls_relevant(tmp_path: Path) -> None:
+    own = read_queries(written(tmp_path, query(tmp_path, "q1", "toy-201", "toy-203"), "", query(tmp_path, "q22")))
+    judged = judge_own(own, toy(tmp_path), toy(tmp_path).cases("test"))
+    assert judged.query_ids == ("q1", "q22")
+    assert np.flatnonzero(judged.gains[0]).tolist() == [1, 3]  # the test cases start at toy-200
+    assert judged.gains[1].sum() == 0
+    assert (judged.excluded == -1).all()
+    assert judged.stratum_names == ("queries",)
+
+
+def test_a_picture_of_the_gallery_is_not_its_own_candidate(tmp_path: Path) -> None:
+    case = toy(tmp_path).cases("test")[5]
+    line = {"id": "again", "image": str(case.images["dermoscopic"]), "text": "thin border", "relevant": [case.id]}
+    gallery = toy(tmp_path).cases("test")
+    judged = judge_own(read_queries(written(tmp_path, line)), toy(tmp_path), gallery)
+    assert judged.excluded.tolist() == [5]
+    assert judged.gains.sum() == 0
+    with pytest.raises(
+        UserError, match=r"1 of 2 queries are pictures of the gallery \(first 'again', which is case toy-205"
+    ):
+        judge_own(read_queries(written(tmp_path, query(tmp_path, "new"), line)), toy(tmp_path), gallery)
+
+
+def test_the_name_of_a_list_follows_its_content(tmp_path: Path) -> None:
+    first = read_queries(written(tmp_path, query(tmp_path, "q1"))).label
+    assert first.startswith("1 queries, list ")
+    assert read_queries(written(tmp_path, query(tmp_path, "q1"))).label == first
+    assert read_queries(written(tmp_path, query(tmp_path, "q1", text="thin border"))).label != first
+    picture(tmp_path / "q1.png", (0, 0, 0))
+    changed = {"id": "q1", "image": "q1.png", "text": "thick border, dark spot"}
+    assert read_queries(written(tmp_path, changed)).label != first
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("{'id': 1}", "line 2: not a JSON object"),
+        ('{"id": "b", "text": "thin"}', "line 2: the key 'image' is missing"),
+        ('{"id": "b", "image": "a.png", "text": " "}', "line 2: text: String should match"),
+        ('{"id": "b c", "image": "a.png", "text": "thin"}', "line 2: id: String should match"),
+        ('{"id": "b", "image": "a.png", "txt": "thin", "text": "x"}', "unknown key 'txt'. Did you mean text"),
+        ('{"id": "b", "image": "gone.png", "text": "thin"}', "there is no picture"),
+        ('{"id": "a", "image": "a.png", "text": "thin"}', "the id 'a' occurs twice"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path: Path, line: str, words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read_queries(written(tmp_path, query(tmp_path, "a"), line))
+    assert words in str(caught.value)
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="No such file"):
+        read_queries(tmp_path / "gone.jsonl")
+    with pytest.raises(UserError, match="holds no query"):
+        read_queries(written(tmp_path, "", " "))
+    with pytest.raises(UserError, match="'toy-20l' is none of the gallery's 24 cases, which have ids such as toy-2"):
+        own = read_queries(written(tmp_path, query(tmp_path, "q", "toy-20l")))
+        judge_own(own, toy(tmp_path), toy(tmp_path).cases("test"))
+
+
+def test_own_queries_have_a_table_and_trec_files(tmp_path: Path, benchmark: Command) -> None:
+    reds = [f"toy-{number}" for number in range(201, 224, 3)]
+    path = written(tmp_path, query(tmp_path, "q1", *reds), query(tmp_path, "q22", *reds), query(tmp_path, "q333"))
+    done = benchmark(*RUN, "--queries", str(path))
+    assert done.returncode == 0, done.stderr
+    assert "Asked: 3 queries, list" in done.stderr
+    (board,) = (tmp_path / "runs/report/toy/case-search").glob("*/leaderboard.md")
+    assert "queries=3-queries-list" in board.parent.name
+    assert "groups queries 3" in board.read_text()
+    (qrels,) = (tmp_path / "runs/report/trec").glob("*/qrels*")
+    assert len(qrels.read_text().splitlines()) == 2 * len(reds)
+    runs = list((tmp_path / "runs/report/trec").glob("*/*.run"))
+    assert len(runs) == 2
+    assert len(runs[0].read_text().splitlines()) == 3 * 24
+    trained = len(list((tmp_path / "runs/trainings").iterdir()))
+    assert benchmark(*RUN).returncode == 0, "the dataset's own queries use the same weights"
+    assert len(list((tmp_path / "runs/trainings").iterdir())) == trained
+
+
+def test_queries_that_nobody_judged_are_ranked_all_the_same(tmp_path: Path, benchmark: Command) -> None:
+    done = benchmark(*RUN, "--queries", str(written(tmp_path, query(tmp_path, "q1"))))
+    assert done.returncode == 0, done.stderr
+    assert "none of your 1 queries" in done.stderr
+    assert len(list((tmp_path / "runs/report/trec").glob("*/*.run"))) == 2
+    assert benchmark(*RUN).returncode == 0
+    both = benchmark("report", "--html", "--plugin", TOY_RUN[2])
+    assert both.returncode == 0, both.stderr
+    assert "macro mAP" in both.stdout
+    assert "No table for toy, case-search" in both.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--evaluate", "cv"), "--queries go with --evaluate test"),
+        (("--text-style", "terse"), "your --queries bring their own"),
+        (("--view", "both"), "a query of --queries has one image"),
+    ],
+)
+def test_what_does_not_go_with_own_queries(
+    tmp_path: Path, benchmark: Command, flags: tuple[str, ...], words: str
+) -> None:
+    done = benchmark(*RUN, "--queries", str(written(tmp_path, query(tmp_path, "q1"))), *flags)
+    assert done.returncode == 2
+    assert words in done.stderr

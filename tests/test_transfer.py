@@ -1,0 +1,89 @@
+"""Training on one dataset, searching another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import FAST, ROOT, Command
+
+TOY = ROOT / "tests" / "toy.py"
+OTHER = """
+from dataclasses import replace
+from benchmark.hookspecs import hookimpl
+from benchmark.interfaces import CriticalGroup
+from tests.toy import CRITERIA, ToyDataset
+
+class Other(ToyDataset):
+    name = "other"
+    views = ("photo",)
+    groups = ("warm", "cold")
+    taxonomy = {"red": "warm", "green": "cold", "blue": "cold"}
+    criteria = CRITERIA[:1]
+    critical = None
+
+    def cases(self, split):
+        made = super().cases(split)
+        return tuple(
+            replace(c, images={"photo": c.images["dermoscopic"]}, descriptors={"border": c.descriptors["border"]})
+            for c in made
+        )
+
+    def fingerprint(self):
+        return "other-1"
+
+@hookimpl
+def register_datasets(register):
+    register("other", Other, summary="s", citation="c")
+"""
+RUN = ("run", "--plugin", str(TOY), "--encoder", "mean-colour", "--quiet", "--jobs", "1", *FAST)
+METHODS = ("--methods", "proposed,late-fusion", "--set", "proposed.width=16", "--seeds", "0", "--no-controls")
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> tuple[str, ...]:
+    (tmp_path / "other.py").write_text(OTHER)
+    return ("--plugin", str(tmp_path / "other.py"))
+
+
+def test_another_dataset_is_searched_with_the_weights_of_the_first(
+    tmp_path: Path, benchmark: Command, other: tuple[str, ...]
+) -> None:
+    """The two have other groups, criteria and names of views; the ids of their cases are the same."""
+    assert benchmark(*RUN, *METHODS, "--dataset", "toy").returncode == 0
+    trained = {path.name for path in (tmp_path / "runs/trainings").iterdir()}
+    done = benchmark(*RUN, *METHODS, *other, "--train", "toy", "--test", "other")
+    assert done.returncode == 0, done.stderr
+    assert "Trained on it, judged on other" in done.stderr
+    assert {path.name for path in (tmp_path / "runs/trainings").iterdir()} == trained
+    (path,) = (tmp_path / "runs/report/other/case-search").glob("*trained-on=toy/leaderboard.md")
+    board = path.read_text()
+    assert "groups warm 8, cold 16" in board
+    assert "trained on toy" in board
+    assert "view photo" in board
+    pages = benchmark("report", "--html", "--plugin", str(TOY), *other)
+    assert pages.returncode == 0, pages.stderr
+    page = (tmp_path / "runs/report/html/other.html").read_text()
+    assert "--train toy" in page
+    assert "--test other" in page
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--train", "toy"), "--train and --test go together"),
+        (("--train", "toy", "--test", "other", "--dataset", "toy"), "leave --dataset and --root out"),
+        (("--train", "toy", "--test", "other", "--evaluate", "cv"), "--train and --test go with --evaluate test"),
+        (("--train", "toy", "--test", "other", "--view", "clinical"), "other has no view 'clinical'"),
+        (("--train", "toy", "--test", "other", "--view", "both"), "other has no view 'both'"),
+        (("--train", "toy", "--test", "othr"), "Did you mean other"),
+        (("--train", "toy:/somewhere", "--test", "other"), "Dataset toy brings its own data"),
+    ],
+)
+def test_flags_that_contradict_each_other(
+    benchmark: Command, other: tuple[str, ...], flags: tuple[str, ...], words: str
+) -> None:
+    done = benchmark(*RUN, *METHODS, *other, *flags)
+    assert done.returncode == 2
+    assert words in done.stderr
