@@ -15,7 +15,7 @@ Plugins = Annotated[
 ]
 Traceback = Annotated[bool, typer.Option("--traceback", help="Show the full traceback of a plugin's error.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
-Root = Annotated[Path | None, typer.Option(help="Your copy of the dataset; derm7pt also reads DERM7PT_ROOT.")]
+Root = Annotated[Path | None, typer.Option(help="Your copy of the dataset [default: its environment variable].")]
 Cache = Annotated[
     Path | None,
     typer.Option(help="Folder for drawn images and features [default: DERMCIR_CACHE, else the user's cache]."),

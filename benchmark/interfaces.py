@@ -101,12 +101,12 @@ class Dataset(ABC):
     A subclass is constructed as ``Class(context, options)`` and must raise ``UserError`` when its data is unusable.
     """
 
-    name: ClassVar[str]
-    licence: ClassVar[str]
-    citation: ClassVar[str]
+    name: str
+    licence: str
+    citation: str
     root_variable: ClassVar[str | None] = None
     """Environment variable that holds the root, for a dataset that the user has to bring."""
-    synthetic: ClassVar[bool] = False
+    synthetic: bool = False
     """True where the images are drawn: every table then says so."""
     views: tuple[str, ...] = ("dermoscopic",)
     """The views of a case; the first is used unless the user names another."""
@@ -335,10 +335,12 @@ class Composer(nn.Module):
         self.spec = spec
         self.options = options
 
+    @abstractmethod
     def compose(self, images: ImageFeatures, texts: TextFeatures) -> Representation:
         """Return the query representation of b reference images and b texts."""
         raise NotImplementedError(f"{type(self).__name__} must define compose(images, texts)")
 
+    @abstractmethod
     def embed(self, images: ImageFeatures) -> Representation:
         """Return the candidate representation of b images. It may not depend on any query."""
         raise NotImplementedError(f"{type(self).__name__} must define embed(images)")
@@ -361,6 +363,7 @@ class Scorer(nn.Module):
         self.spec = spec
         self.options = options
 
+    @abstractmethod
     def score(self, query: Representation, candidates: Representation) -> Tensor:
         """Return scores (q, g); higher is more relevant."""
         raise NotImplementedError(f"{type(self).__name__} must define score(query, candidates)")
@@ -407,6 +410,13 @@ class Method(ABC):
     @abstractmethod
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Restore what ``state`` returned."""
+
+
+def shown(value: Any) -> str:
+    """Describe what a plugin returned, for an error message: ``float32 (4, 128)``, or ``None`` or the type's name."""
+    if isinstance(value, Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+    return "None (is a `return` missing?)" if value is None else f"an object of {type(value).__name__}"
 
 
 def representation_shapes(representation: Representation) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 TASKS = ("case-search",)
 BOTH = "both"
 FOLDS = 5
+MOST_GROUPS = 256
 FOLD_SEED = "folds of train + valid, version 1"
 
 
@@ -139,6 +140,8 @@ def judge(dataset: Dataset, task: str, queries: Sequence[Case], gallery: Sequenc
     """
     if task not in TASKS:
         raise UserError(f"No task is called {task!r}. {near_misses(task, TASKS)}")
+    if len(dataset.groups) > MOST_GROUPS:
+        raise UserError(f"{dataset.name} has {len(dataset.groups)} groups; at most {MOST_GROUPS} can be judged apart.")
     groups_q, groups_g = group_codes(dataset, queries), group_codes(dataset, gallery)
     critical = dataset.critical
     row = {case.id: index for index, case in enumerate(gallery)}
@@ -161,7 +164,7 @@ def gains(dataset: Dataset, queries: Sequence[Case], gallery: Sequence[Case]) ->
     same_group = group_codes(dataset, queries)[:, None] == group_codes(dataset, gallery)[None]
     diagnoses = [np.array([case.diagnosis for case in cases], dtype=object) for cases in (queries, gallery)]
     same_diagnosis = diagnoses[0][:, None] == diagnoses[1][None]
-    codes_q, codes_g = criterion_codes(dataset, queries), criterion_codes(dataset, gallery)
+    codes_q, codes_g = stated_codes(dataset, queries, -1), stated_codes(dataset, gallery, -2)
     equal = (codes_q[:, None] == codes_g[None]).sum(-1)
     similar = equal >= max(1, len(dataset.criteria) - 1)
     other = np.array([case.id for case in queries])[:, None] != np.array([case.id for case in gallery])[None]
@@ -178,6 +181,15 @@ def criterion_codes(dataset: Dataset, cases: Sequence[Case]) -> NDArray[np.int64
     """Return the position of each case's value in each criterion's values, (n, c)."""
     codes = [[c.values.index(case.descriptors[c.name]) for c in dataset.criteria] for case in cases]
     return np.array(codes, dtype=np.int64).reshape(len(cases), len(dataset.criteria))
+
+
+def stated_codes(dataset: Dataset, cases: Sequence[Case], unknown: int) -> NDArray[np.int64]:
+    """Return ``criterion_codes`` with ``unknown`` for values without a wording: two unknown findings don't agree."""
+    codes = criterion_codes(dataset, cases)
+    for column, criterion in enumerate(dataset.criteria):
+        silent = [not criterion.phrases[value].canonical for value in criterion.values]
+        codes[np.array(silent)[codes[:, column]], column] = unknown
+    return codes
 
 
 def query_texts(dataset: Dataset, cases: Sequence[Case], style: str) -> list[str]:

@@ -11,7 +11,13 @@ import numpy as np
 from benchmark.errors import UserError
 
 if TYPE_CHECKING:
-    from benchmark.interfaces import Criterion
+    from benchmark.interfaces import Criterion, Phrases
+
+
+UNSTATED = "unspecified"
+"""The text of a query of which no finding is known: some encoders can't make a vector of no words."""
+UNREMARKABLE = "unremarkable"
+"""The terse text where findings are known and a clinician would mention none of them."""
 
 
 def render(criteria: Sequence[Criterion], descriptors: Mapping[str, str], style: str, key: str) -> str:
@@ -19,19 +25,22 @@ def render(criteria: Sequence[Criterion], descriptors: Mapping[str, str], style:
 
     ``style`` is ``canonical``, ``paraphrase``, ``terse`` or ``partial:K`` (K of the criteria, canonical wording).
     ``key`` (the query's id) seeds what is drawn, so that a query reads the same in every run and on every machine.
+    A value whose canonical wording is empty (nobody knows it) is stated in no style, and K counts only what can be
+    stated. A query without anything to state, or a dataset without criteria, gets the one text ``UNSTATED``.
 
     Raises:
         UserError: the style is unknown, or K exceeds the number of criteria.
     """
     draw = generator(style, key)
+    wordings = [criterion.phrases[descriptors[criterion.name]] for criterion in criteria]
+    known = [wording for wording in wordings if wording.canonical]
     if style == "terse":
-        clauses = [criterion.phrases[descriptors[criterion.name]].terse for criterion in criteria]
-        return ", ".join(clause for clause in clauses if clause) or "unremarkable"
-    if style == "paraphrase":
-        order = draw.permutation(len(criteria))
-        return " ".join(_sentence(_paraphrase(criteria[i], descriptors, draw)) for i in order)
-    stated = _stated(criteria, style, draw)
-    return ", ".join(criterion.phrases[descriptors[criterion.name]].canonical for criterion in stated)
+        text = ", ".join(wording.terse for wording in known if wording.terse) or UNREMARKABLE
+    elif style == "paraphrase":
+        text = " ".join(_sentence(_paraphrase(known[i], draw)) for i in draw.permutation(len(known)))
+    else:
+        text = ", ".join(wording.canonical for wording in _stated(known, style, draw, len(criteria)))
+    return text if known else UNSTATED
 
 
 def generator(*keys: str) -> np.random.Generator:
@@ -40,21 +49,21 @@ def generator(*keys: str) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 
 
-def _stated(criteria: Sequence[Criterion], style: str, draw: np.random.Generator) -> list[Criterion]:
+def _stated(known: list[Phrases], style: str, draw: np.random.Generator, criteria: int) -> list[Phrases]:
     if style == "canonical":
-        return list(criteria)
+        return known
     name, _, count = style.partition(":")
     if name != "partial" or not count.isdigit():
         raise UserError(f"No text style is called {style!r}. Available: canonical, paraphrase, terse, partial:K.")
-    if not 0 < int(count) <= len(criteria):
-        raise UserError(f"Text style {style!r}: K must lie between 1 and {len(criteria)}, the number of criteria.")
-    chosen = sorted(draw.permutation(len(criteria))[: int(count)])
-    return [criteria[i] for i in chosen]
+    if not 0 < int(count) <= criteria:
+        limits = f"K must lie between 1 and {criteria}, the number of criteria" if criteria else "there are no criteria"
+        raise UserError(f"Text style {style!r}: {limits}.")
+    chosen = sorted(draw.permutation(len(known))[: int(count)])
+    return [known[i] for i in chosen]
 
 
-def _paraphrase(criterion: Criterion, descriptors: Mapping[str, str], draw: np.random.Generator) -> str:
-    wordings = criterion.phrases[descriptors[criterion.name]].paraphrases
-    return wordings[int(draw.integers(len(wordings)))]
+def _paraphrase(wording: Phrases, draw: np.random.Generator) -> str:
+    return wording.paraphrases[int(draw.integers(len(wording.paraphrases)))]
 
 
 def _sentence(clause: str) -> str:

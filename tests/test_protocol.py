@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from benchmark import protocol
 from benchmark.config import NoOptions
 from benchmark.errors import UserError
-from benchmark.interfaces import Case, DatasetContext
+from benchmark.interfaces import Case, DatasetContext, Phrases
 from benchmark.rendering import render
 from plugins.datasets.seven_point import CRITERIA, TAXONOMY
 from tests.toy import ToyDataset
@@ -179,3 +180,20 @@ def test_a_dataset_of_one_view_has_no_both(toy: ToyDataset) -> None:
     toy.views = ("dermoscopic",)  # type: ignore[misc]
     with pytest.raises(UserError, match="no view 'both'"):
         protocol.trials(toy, "test", "split", "both")
+
+
+def test_two_unknown_findings_do_not_agree(toy: ToyDataset) -> None:
+    """A value without a wording is one that nobody knows."""
+    border, spot = toy.criteria
+    silent = replace(spot, phrases={**spot.phrases, "none": Phrases("", "", ())})
+    toy.criteria = (border, silent)
+    pair = [case("a", "red", "thin", "none"), case("b", "red", "thin", "none"), case("c", "red", "thick", "none")]
+    # group and diagnosis agree: 2; one criterion of two is enough for the third point
+    assert protocol.gains(toy, pair, pair)[0].tolist() == [0, 3, 2]
+    assert protocol.stated_codes(toy, pair, -1).tolist() == [[0, -1], [0, -1], [1, -1]]
+
+
+def test_more_groups_than_a_byte_counts_are_refused(toy: ToyDataset) -> None:
+    toy.groups = tuple(f"g{number}" for number in range(257))
+    with pytest.raises(UserError, match="257 groups; at most 256"):
+        protocol.judge(toy, "case-search", [], [])

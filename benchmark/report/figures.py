@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from benchmark.files import write_atomic
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#5F5F5F"
 """Okabe and Ito's palette: told apart by colour-blind readers; the markers tell the kinds apart without colour."""
+HEADING = 12
+"""Letters of a group's name that a column of the heat map has room for."""
 STYLE: Any = {
     "svg.fonttype": "path",
     "svg.hashsalt": "dermcir",
@@ -175,12 +178,14 @@ def draw_per_group(board: Leaderboard) -> Figure:
     lines = [*board.lines, *board.apart]
     groups = board.table.groups
     values = [[100 * line.numbers.get(column_name(f"AP[{group}]"), float("nan")) for group in groups] for line in lines]
-    figure, axes = _new_figure(3.2 + 0.85 * len(groups), 1.2 + 0.3 * len(lines), _title(board, "mAP by group, points"))
+    extra = max(fill(name, HEADING).count("\n") for name in groups)
+    size = (3.2 + 0.85 * len(groups), 1.2 + 0.3 * len(lines) + 0.15 * extra)
+    figure, axes = _new_figure(*size, _title(board, "mAP by group, points"))
     image = axes.pcolormesh(values, cmap="Blues", vmin=0, vmax=100, edgecolors="white", linewidth=1)
     axes.invert_yaxis()
     for row, of_line in enumerate(values):
         _write_cells(axes, row, of_line, image)
-    headings = [f"{name}\n{count} queries" for name, count in groups.items()]
+    headings = [f"{fill(name, HEADING)}\n{count} queries" for name, count in groups.items()]
     axes.set_xticks([place + 0.5 for place in range(len(groups))], headings)
     axes.xaxis.tick_top()
     axes.set_yticks([place + 0.5 for place in range(len(lines))], [_name(board, line) for line in lines])

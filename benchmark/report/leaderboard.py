@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from benchmark.errors import UserError
 from benchmark.evaluation import Floats, aggregate, chance
 from benchmark.protocol import Judgments
 from benchmark.report.table import Row, Table
@@ -68,12 +69,13 @@ class Leaderboard:
     def critical(self) -> str:
         """The csv name of the rate of missed critical cases, or empty."""
         judgments = next(iter(self.table.judgments.values()))
-        return column_name(f"missed {judgments.critical_name}@10") if judgments.critical is not None else ""
+        asked = judgments.critical is not None and judgments.stratum_names[judgments.critical] in self.table.groups
+        return column_name(f"missed {judgments.critical_name}@10") if asked else ""
 
 
 def column_name(metric: str) -> str:
     """Return the csv column of a metric: ``nDCG@10`` -> ``ndcg_10``, ``AP[MEL]`` -> ``ap_mel``."""
-    return re.sub(r"[^a-z0-9]+", "_", metric.lower()).strip("_")
+    return re.sub(r"[\W_]+", "_", metric.lower()).strip("_")
 
 
 def leaderboard(table: Table, reference: str | None) -> Leaderboard:
@@ -140,7 +142,16 @@ def _counts(row: Row) -> Numbers:
 
 def _mean_over_seeds(seeds: Mapping[int, Mapping[str, Floats]], judgments: Judgments) -> Numbers:
     single = [aggregate(values, judgments) for _, values in sorted(seeds.items())]
+    _refuse_shared_columns(list(single[0]))
     return {column_name(name): float(np.mean([values[name] for values in single])) for name in single[0]}
+
+
+def _refuse_shared_columns(metrics: Sequence[str]) -> None:
+    owners: dict[str, str] = {}
+    for name in metrics:
+        first = owners.setdefault(column_name(name), name)
+        if first != name:
+            raise UserError(f"{first} and {name} would share the column {column_name(name)!r}: rename one group.")
 
 
 def _standard_error(values: Sequence[float]) -> float | None:

@@ -22,14 +22,13 @@ from plugins.datasets.derm7pt_copy import (
     IMAGE_COLUMNS,
     METADATA,
     Copy,
-    Problem,
     read_copy,
     row_count,
     score_problems,
     split_sizes,
-    undecodable,
 )
 from plugins.datasets.seven_point import CRITERIA, CRITICAL, GROUPS, TAXONOMY
+from plugins.datasets.tables import Problem, check, counted, undecodable
 
 SITE = "https://derm.cs.sfu.ca"
 PLACES_SHOWN = 5
@@ -107,18 +106,18 @@ class Derm7pt(Dataset):
     def verify(self) -> tuple[Check, ...]:
         """Check files, vocabulary, splits, every image (decoded in full) and the score; each failure names places."""
         problems = [*self._copy.problems]
-        checks = [self._known_copy(), check("columns", problems, "four files, all columns")]
+        checks = [self._known_copy(), check("columns", problems, "four files, all columns", summary)]
         if not self._copy.rows:
             return (*checks, Check("everything else", False, f"not checked: no rows could be read from {self.root}"))
         problems += [*row_count(self._copy, sum(self.split_sizes.values())), *split_sizes(self._copy, self.split_sizes)]
         problems += [*score_problems(self._copy.rows), *undecodable(self._copy.images)]
         return (
             *checks,
-            check("rows", problems, f"{len(self._copy.rows):,} rows"),
-            check("vocabulary", problems, "every diagnosis and descriptor is known"),
-            check("splits", problems, "disjoint, covering, " + "/".join(map(str, self.split_sizes.values()))),
-            check("images", problems, f"{len(self._copy.images):,} files, all decoded"),
-            check("seven-point score", problems, "follows from the criteria on every row"),
+            check("rows", problems, f"{len(self._copy.rows):,} rows", summary),
+            check("vocabulary", problems, "every diagnosis and descriptor is known", summary),
+            check("splits", problems, "disjoint, covering, " + "/".join(map(str, self.split_sizes.values())), summary),
+            check("images", problems, f"{len(self._copy.images):,} files, all decoded", summary),
+            check("seven-point score", problems, "follows from the criteria on every row", summary),
             self._image_digest(problems),
         )
 
@@ -156,18 +155,10 @@ def _holds_derm7pt(folder: Path) -> bool:
     return os.path.isfile(folder / "meta" / "meta.csv") and os.path.isdir(folder / "images")
 
 
-def check(name: str, problems: Sequence[Problem], good: str) -> Check:
-    """Return the check ``name`` with the problems that belong to it, or with the detail ``good``."""
-    own = [problem for problem in problems if problem.check == name]
-    return Check(name, not own, summary(own) if own else good)
-
-
 def summary(problems: Sequence[Problem]) -> str:
     """Name the first places, how many there are, and where an unaltered copy comes from."""
     places = "; ".join(f"{problem.place}: {problem.message.rstrip('.')}" for problem in problems[:PLACES_SHOWN])
-    count = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
-    shown = f", the first {PLACES_SHOWN}" if len(problems) > PLACES_SHOWN else ""
-    return f"{count}{shown}: {places}. Get an unaltered copy from the authors' site, {SITE}."
+    return f"{counted(problems, PLACES_SHOWN)}: {places}. Get an unaltered copy from the authors' site, {SITE}."
 
 
 def _digest(path: Path) -> str:

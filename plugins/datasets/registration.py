@@ -22,3 +22,10 @@ def register_datasets(register: Register) -> None:
         summary="1,011 drawn cases with the schema and vocabulary of derm7pt and true region masks",
         citation="dermcir (drawn by plugins/datasets/synthetic)",
     )
+    register(
+        "folder",
+        "plugins.datasets.folder.dataset:FolderDataset",
+        options="plugins.datasets.options:FolderOptions",
+        summary="your own cases: a folder with cases.csv, pictures and an optional dataset.toml",
+        citation="the user's own data, cited as its dataset.toml says",
+    )

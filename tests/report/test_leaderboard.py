@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fakes import evaluated, judgments, one, record, study
 
-from benchmark.report import leaderboards, tables
+from benchmark.errors import UserError
+from benchmark.report import leaderboards, tables, unjudged
 from benchmark.report.columns import columns, parameters, points, raw_rows, signed_points
 from benchmark.report.leaderboard import Line
 from benchmark.statistics import holm
@@ -203,3 +206,41 @@ def test_cross_validation_by_hand():
     assert shown["row minus ours ± SE"] == "−25.0 ± 25.0"
     assert (shown["folds"], shown["seeds"]) == ("2", "1")
     assert not found.apart
+
+
+def named(first, second, third):
+    """The small study with other names of its groups, two of which have queries."""
+    truth = replace(PAIRS, stratum_names=(first, second, third), critical=2)
+    return [
+        evaluated(record("ours", 0, truth), ranking(1, 1, 1, 1), truth),
+        evaluated(record("rival", 0, truth), ranking(2, 1, 3, 3), truth),
+    ]
+
+
+def test_groups_in_other_scripts_have_columns_of_their_own():
+    rival = line(board(named("良性", "恶性", "x")), "rival").numbers
+    assert rival["ap_良性"] == pytest.approx(3 / 4)
+    assert rival["ap_恶性"] == pytest.approx(1 / 3)
+
+
+def test_groups_that_would_share_a_column_are_refused():
+    with pytest.raises(UserError, match=r"AP\[a b\] and AP\[a-b\] would share the column 'ap_a_b': rename one group"):
+        board(named("a b", "a-b", "x"))
+
+
+def test_a_critical_group_without_a_query_has_no_column():
+    found = board(named("a", "b", "melanoma"))
+    assert not [column.heading for column in columns(found) if "missed" in column.heading]
+    assert not [name for name in raw_rows(found)[0] if "missed" in name]
+
+
+def test_a_table_without_a_judged_query_is_left_out_and_named():
+    nothing = replace(PAIRS, gains=np.zeros_like(PAIRS.gains))
+    silent = evaluated(
+        record("ours", 0, nothing, protocol={"queries": "4 queries, list ab"}), ranking(1, 1, 1, 1), nothing
+    )
+    assert len(leaderboards([*TINY, silent], "ours")) == 1
+    (sentence,) = unjudged([*TINY, silent])
+    assert "none of your 4 queries, list ab names a relevant case" in sentence
+    (other,) = unjudged([evaluated(record("ours", 0, nothing), ranking(1, 1, 1, 1), nothing)])
+    assert "no query has a case of its group among its candidates" in other

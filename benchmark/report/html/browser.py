@@ -126,7 +126,7 @@ def drawn_dataset(record: EvaluationRecord, around: Surroundings) -> Dataset:
     from benchmark.session import make_dataset
 
     if not record.dataset.synthetic:
-        raise UserError(f"{record.dataset.name} holds pictures of people; none of them is ever put on a page.")
+        raise UserError(f"{record.dataset.name} is not synthetic; no picture of it is ever put on a page.")
     config = run_config(record, around)
     dataset, _ = make_dataset(around.registry, config.test or config.dataset or "", config)
     if not dataset.synthetic:
