@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmark run | report | list | data``. Imports torch only inside commands."""
+"""The command line: ``python -m benchmark run | report | list | check | new | data``. Imports no torch itself."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import typer
 from rich.table import Table
 
 from benchmark import __version__
+from benchmark.check import check
 from benchmark.config import RunConfig, build_config, read_switches
 from benchmark.data_cli import data_app
-from benchmark.errors import PluginError, UserError
+from benchmark.errors import PluginError, UserError, describe
 from benchmark.flags import AsJson, Cache, Plugins, Root, Runs, Traceback, complain, err, out
 from benchmark.new import new
-from benchmark.registry import KINDS, Component, Registry, describe, load_registry
+from benchmark.registry import KINDS, Component, Registry, load_registry
 
 app = typer.Typer(
     name="benchmark",
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.command(epilog="Example: python -m benchmark new method my_method")(new)
+app.command(epilog="Example: python -m benchmark check my_method.py")(check)
 
 
 @app.command(epilog="Example: python -m benchmark run --methods proposed,tirg --seeds 0-4 --set tirg.width=256")

@@ -18,8 +18,8 @@ from benchmark.files import only_writer
 from benchmark.flags import complain, err, out
 from benchmark.registry import Registry
 from benchmark.report.writing import write_board
+from benchmark.resolve import dataset_name, make_dataset
 from benchmark.runner import Outcome, Runner, Unit
-from benchmark.session import dataset_name, make_dataset
 from benchmark.store import slug
 
 

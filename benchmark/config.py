@@ -225,6 +225,8 @@ def _sentence(model: type[BaseModel], problem: Any, where: str) -> str:
         leaf = str(problem["loc"][-1])
         owner = Training if problem["loc"][0] == "training" and len(problem["loc"]) > 1 else model
         return f"{where}: unknown option {place!r}. {near_misses(leaf, owner.model_fields)}"
+    if problem["type"] == "missing":
+        return f"{where}: {place} is required; give it with --set COMPONENT.{place}=VALUE or in the TOML file."
     message = problem["msg"].removeprefix("Value error, ")
     return f"{where}: {place} = {problem['input']!r}: {message}."
 

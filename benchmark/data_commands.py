@@ -15,7 +15,7 @@ from benchmark.hookspecs import PROJECT
 from benchmark.interfaces import Dataset
 from benchmark.protocol import chosen_views
 from benchmark.registry import Registry
-from benchmark.session import dataset_name, make_dataset
+from benchmark.resolve import dataset_name, make_dataset
 from benchmark.store import slug
 from benchmark.tally import as_rows, markdown, tallies
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,9 +27,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from benchmark.errors import UserError
+from benchmark.contracts import place_of
+from benchmark.errors import PluginError, UserError
 from benchmark.files import hash_files, write_atomic
-from benchmark.interfaces import Encoder, ImageFeatures, TextFeatures
+from benchmark.interfaces import Encoder, ImageFeatures, TextFeatures, shown
 
 VERSION = 1
 """Raise it when pictures or texts are handed to encoders in another way: caches and runs are then made anew."""
@@ -93,11 +95,18 @@ class FeatureStore:
             inputs = pool.map(self._load, paths)
             for start in range(0, len(paths), BATCH):
                 size = min(BATCH, len(paths) - start)
-                batches.append(self.encoder.encode_images(torch.stack([next(inputs) for _ in range(size)])))
+                encoded = self.encoder.encode_images(torch.stack([next(inputs) for _ in range(size)]))
+                _refuse_type(self.encoder, "encode_images", encoded, ImageFeatures)
+                batches.append(encoded)
                 progress(size)
         tensors = {"pooled": torch.cat([batch.pooled for batch in batches])}
         for i in range(len(self.encoder.level_widths)):
             tensors[f"level{i}"] = torch.cat([batch.levels[i] for batch in batches])
+        e, n = self.encoder, len(paths)
+        promised: dict[str, tuple[int, ...]] = {"pooled": (n, e.image_width)}
+        for i, ((height, width), channels) in enumerate(zip(e.grids, e.level_widths, strict=True)):
+            promised[f"level{i}"] = (n, height * width, channels)
+        _refuse_shapes(e, "encode_images", tensors, promised)
         return {name: value.cpu().half() for name, value in tensors.items()}
 
     def _load(self, path: Path) -> Tensor:
@@ -106,8 +115,31 @@ class FeatureStore:
     def _encode_texts(self, texts: Sequence[str]) -> dict[str, Tensor]:
         with torch.inference_mode():
             features = self.encoder.encode_texts(list(texts))
+        _refuse_type(self.encoder, "encode_texts", features, TextFeatures)
         tensors = {"tokens": features.tokens.cpu().half(), "pooled": features.pooled.cpu().half()}
+        n, longest, width = len(texts), features.mask.shape[1], self.encoder.text_width
+        _refuse_shapes(self.encoder, "encode_texts", tensors, {"tokens": (n, longest, width), "pooled": (n, width)})
         return {**tensors, "mask": features.mask.cpu().to(torch.uint8)}
+
+
+def _refuse_type(encoder: Encoder, called: str, found: Any, promised: type) -> None:
+    if not isinstance(found, promised):
+        raise PluginError(
+            f"encoder {type(encoder).__name__}: {called} returned {shown(found)}, not {promised.__name__} "
+            f"({place_of(type(encoder))})."
+        )
+
+
+def _refuse_shapes(
+    encoder: Encoder, called: str, found: dict[str, Tensor], promised: dict[str, tuple[int, ...]]
+) -> None:
+    """Refuse features of other shapes than the encoder declares, before they are stored."""
+    for name, shape in promised.items():
+        if tuple(found[name].shape) != shape:
+            raise PluginError(
+                f"encoder {type(encoder).__name__}: {called} gave {name} {tuple(found[name].shape)}, but its widths "
+                f"and grids promise {shape}. Mend one or the other ({place_of(type(encoder))})."
+            )
 
 
 def shard_key(role: str, fingerprint: str, contents: Sequence[str]) -> str:

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from pydantic import BaseModel
 
 from benchmark.config import parse_model
+from benchmark.containment import contained
 from benchmark.errors import PluginError, UserError, near_misses
 from benchmark.interfaces import Composer, FeatureSpec, Method, Scorer
 from benchmark.records import MethodInfo
@@ -58,10 +60,25 @@ class MethodPlan:
             PluginError: the class can't be constructed as ``Class(spec, options)``.
         """
         if self.scorer is None:
-            return _construct(self.component, spec, self.options)
-        composer: Composer = _construct(self.component, spec, self.options)
-        scorer: Scorer = _construct(self.scorer, spec, self.scorer_options)
+            method: Method = self.component.construct(spec=spec, options=self.options)
+            return method
+        composer: Composer = self.component.construct(spec=spec, options=self.options)
+        scorer: Scorer = self.scorer.construct(spec=spec, options=self.scorer_options)
         return ComposedMethod(spec, self.options, composer, scorer)
+
+    def refuse_misuse(self, spec: FeatureSpec) -> None:
+        """Construct it where nothing is computed or stored, to hear before a run what its constructor asks of the user.
+
+        Raises:
+            UserError: it can't be used with these options or these features, e.g. of an encoder that isn't aligned.
+        """
+        with contained(), torch.device("meta"):
+            try:
+                self.build(spec)
+            except UserError:
+                raise
+            except (Exception, SystemExit):
+                return  # A defect is left to the unit that meets it, so that the other methods go on.
 
     def info(self, method: Method | None = None) -> MethodInfo:
         """Describe it for a record; ``method`` supplies the number of parameters."""
@@ -113,17 +130,24 @@ def _scorer(registry: Registry, composer: Component, given: Any) -> tuple[Compon
     cls: Any = composer.load()
     table = {"name": given} if isinstance(given, str) else dict(given)
     if "name" not in table and cls.scorer not in registry.components["scorers"]:
-        known = near_misses(cls.scorer, registry.components["scorers"])
-        place = f"composer {composer.name!r} of plugin {composer.owner}"
-        raise PluginError(f"{place} asks for the scorer {cls.scorer!r}, which does not exist. {known}")
+        known = near_misses(str(cls.scorer), registry.components["scorers"])
+        raise PluginError(f"{composer.title} asks for the scorer {cls.scorer!r}, which is no registered name. {known}")
     scorer = registry.find("scorers", table.pop("name", cls.scorer))
-    missing = scorer.load().requires - cls.provides  # type: ignore[attr-defined]
+    provides = _keys(composer, "provides")
+    missing = _keys(scorer, "requires") - provides
     if missing:
         raise UserError(
             f"Composer {composer.name} and scorer {scorer.name} do not fit: the scorer reads {sorted(missing)}, the "
-            f"composer provides only {sorted(cls.provides)}. Choose another scorer."
+            f"composer provides only {sorted(provides)}. Choose another scorer."
         )
     return scorer, parse_model(scorer.options_model(), table, f"options of scorer {scorer.name}")
+
+
+def _keys(component: Component, attribute: str) -> frozenset[str]:
+    keys = getattr(component.load(), attribute)
+    if not isinstance(keys, set | frozenset):
+        raise PluginError(f"{component.title}: {attribute} = {keys!r} must be a set of keys: frozenset({{'global'}}).")
+    return frozenset(keys)
 
 
 def changes(options: BaseModel) -> dict[str, Any]:
@@ -139,16 +163,3 @@ def changes(options: BaseModel) -> dict[str, Any]:
 def labelled(name: str, shown: Mapping[str, Any]) -> str:
     """Return ``name``, or ``name [key=value, ...]`` where settings differ from the defaults."""
     return f"{name} [{', '.join(f'{key}={value}' for key, value in shown.items())}]" if shown else name
-
-
-def _construct(component: Component, spec: FeatureSpec, options: BaseModel | None) -> Any:
-    cls = component.load()
-    try:
-        return cls(spec, options)
-    except TypeError as error:
-        if "argument" not in str(error):
-            raise
-        raise PluginError(
-            f"{component.kind[:-1]} {component.name!r} of plugin {component.owner}: {cls.__name__}(spec, options) "
-            f"failed: {error}. Define __init__(self, spec, options), and call super().__init__(spec, options)."
-        ) from error

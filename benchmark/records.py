@@ -27,6 +27,22 @@ class MethodInfo(Strict):
     reads_labels: bool = False
 
 
+ORACLE = MethodInfo(
+    name="oracle-text",
+    row="oracle-text",
+    owner="benchmark",
+    summary="matches the query's criteria with the gallery's true criteria; reads labels that no method sees",
+    citation="dermcir, PROTOCOL.md",
+    scorer=None,
+    options={},
+    modality="text",
+    trained=False,
+    parameters=0,
+    reads_labels=True,
+)
+"""The reference row of the harness itself; evaluation.py makes its scores."""
+
+
 class DatasetInfo(Strict):
     """The dataset of a record. ``view`` is the one that is used unless the user names another."""
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.metadata
 import importlib.util
 import os
-import sys
-import sysconfig
 import tomllib
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pluggy
@@ -23,15 +18,28 @@ from pydantic import BaseModel
 
 from benchmark import hookspecs
 from benchmark.config import NoOptions
-from benchmark.errors import PluginError, UserError, near_misses
+from benchmark.containment import contained
+from benchmark.contracts import (
+    calling_place,
+    check_attributes,
+    check_base,
+    check_class,
+    check_hooks,
+    check_registration,
+)
+from benchmark.errors import PluginError, UserError, describe, near_misses
+from benchmark.importing import plugin_sources
 
 KINDS = ("datasets", "encoders", "composers", "scorers", "methods")
+HOOKS = [f"register_{kind}" for kind in KINDS]
 BUILTINS = Path(__file__).resolve().parent.parent / "plugins" / "defaults.toml"
 
 
 @dataclass(frozen=True)
 class Component:
-    """One registered name. ``target`` and ``options_target`` are classes or ``"module:Class"`` strings."""
+    """One registered name. ``target`` and ``options_target`` are classes or ``"module:Class"`` strings; ``place`` is
+    the file and line that registered it.
+    """
 
     kind: str
     name: str
@@ -40,6 +48,18 @@ class Component:
     citation: str
     target: type | str
     options_target: type | str | None
+    place: str = ""
+
+    @property
+    def title(self) -> str:
+        """How messages call it."""
+        return f"{self.kind[:-1]} {self.name!r} of plugin {self.owner}" + (f" ({self.place})" if self.place else "")
+
+    @property
+    def interface(self) -> type:
+        """The class of ``benchmark.interfaces`` that it must derive from."""
+        base: type = getattr(importlib.import_module("benchmark.interfaces"), self.kind[:-1].capitalize())
+        return base
 
     def load(self) -> type:
         """Import and return the class.
@@ -47,14 +67,32 @@ class Component:
         Raises:
             PluginError: the import fails, or the class is none of the kind.
         """
-        loaded = _resolve(self.target, self)
-        base = getattr(importlib.import_module("benchmark.interfaces"), self.kind[:-1].capitalize())
-        if not (isinstance(loaded, type) and issubclass(loaded, base)):
-            raise PluginError(
-                f"{self.kind[:-1]} {self.name!r} of plugin {self.owner}: {loaded!r} is no subclass of "
-                f"benchmark.interfaces.{base.__name__}. Derive the class from it."
-            )
+        loaded: type = _resolve(self.target, self)
+        check_base(loaded, self.interface, self.title)
         return loaded
+
+    def construct(self, **arguments: Any) -> Any:
+        """Return an instance of the class, which gets the arguments by position.
+
+        Raises:
+            PluginError: the class breaks a promise of its interface, or its constructor takes other arguments.
+        """
+        cls = self.load()
+        check_class(cls, self.interface, self.title)
+        try:
+            made = cls(*arguments.values())
+        except (TypeError, AttributeError) as error:
+            if f"{NoOptions.__name__!r} object" in str(error):
+                error.add_note("It has no options yet: give their model to register(..., options=MyOptions)")
+            if "argument" not in str(error) and "__init__() call" not in str(error):
+                raise
+            given = ", ".join(arguments)
+            raise PluginError(
+                f"{self.title}: {cls.__name__}({given}) failed: {describe(error)}. "
+                f"Define __init__(self, {given}), and call super().__init__({given}) first."
+            ) from error
+        check_attributes(made, self.interface, self.title)
+        return made
 
     def options_model(self) -> type[BaseModel]:
         """Import and return the pydantic model of its options.
@@ -66,8 +104,9 @@ class Component:
             return NoOptions
         model = _resolve(self.options_target, self)
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            place = f"{self.kind[:-1]} {self.name!r} of plugin {self.owner}"
-            raise PluginError(f"{place}: options={model!r} is no pydantic model.")
+            raise PluginError(
+                f"{self.title}: options={model!r} is no pydantic model. Derive it from benchmark.interfaces.Options."
+            )
         return model
 
 
@@ -78,8 +117,7 @@ def _resolve(target: type | str, component: Component) -> Any:
     try:
         return getattr(importlib.import_module(module), attribute)
     except Exception as error:
-        place = f"{component.kind[:-1]} {component.name!r} of plugin {component.owner}"
-        raise PluginError(f"{place}: can't load {target!r}: {describe(error)}") from error
+        raise PluginError(f"{component.title}: can't load {target!r}: {describe(error)}") from error
 
 
 @dataclass
@@ -143,97 +181,81 @@ def load_registry(extra: tuple[str, ...] = ()) -> Registry:
     registry = Registry(defaults=settings["defaults"], sources=(*extra, *named))
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
-    for name, source, importer in _sources(settings["plugins"], [*extra, *named]):
+    for name, source, importer in plugin_sources(settings["plugins"], [*extra, *named]):
         plugin = LoadedPlugin(name, source)
         registry.plugins.append(plugin)
+        before = {kind: dict(known) for kind, known in registry.components.items()}
         try:
-            _load_one(manager, registry, name, importer())
+            with contained():
+                _load_one(manager, registry, plugin, importer())
         except (Exception, SystemExit) as error:
             plugin.error, plugin.trace = describe(error), traceback.format_exc()
-            _forget(registry, name)
+            registry.components = before
     return registry
 
 
-def _sources(shipped: list[str], extra: list[str]) -> Iterator[tuple[str, str, Callable[[], Any]]]:
-    for module in shipped:
-        yield module, "shipped", partial(importlib.import_module, module)
-    for entry in importlib.metadata.entry_points(group=hookspecs.PROJECT):
-        yield entry.name, f"entry point {entry.value}", entry.load
-    for target in dict.fromkeys(extra):
-        if target.endswith(".py") or os.sep in target or not target:
-            yield Path(target).stem, target, partial(_import_file, Path(target))
-        else:
-            yield target, "module", partial(importlib.import_module, target)
-
-
-def _import_file(path: Path) -> ModuleType:
-    path = path.expanduser().resolve()
-    if not path.is_file():
-        raise UserError(f"there is no file {path}; name a .py file, or a module that Python can import")
-    # Named by path, so that two files of one name are two plugins and a second load finds the first.
-    name = f"dermcir_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-def _load_one(manager: pluggy.PluginManager, registry: Registry, name: str, plugin: Any) -> None:
+def _load_one(manager: pluggy.PluginManager, registry: Registry, loaded: LoadedPlugin, plugin: Any) -> None:
     """Register and call one plugin alone: pluggy itself would stop all of them at the first that raises."""
-    if manager.has_plugin(name):
-        raise UserError(f"another plugin is already called {name!r}; rename the file or the entry point")
-    manager.register(plugin, name)
+    if manager.has_plugin(loaded.name):
+        first = next(known.source for known in registry.plugins if known.name == loaded.name)
+        raise UserError(
+            f"another plugin is already called {loaded.name!r} ({first}); rename the file or the entry point"
+        )
+    check_hooks(plugin, partial(_marked_hook, manager, plugin), HOOKS)
+    manager.register(plugin, loaded.name)
     try:
-        _refuse_unknown_hooks(manager, plugin)
         implementations = 0
         for kind in KINDS:
             for hook in getattr(manager.hook, f"register_{kind}").get_hookimpls():
                 if hook.plugin is plugin:
-                    hook.function(*[_bound_register(registry, kind, name) for _ in hook.argnames])
+                    _call_hook(hook.function, _bound_register(registry, kind, loaded.name))
                     implementations += 1
         if not implementations:
-            hooks = ", ".join(f"register_{kind}" for kind in KINDS)
-            raise UserError(f"it implements no hook; mark one of {hooks} with @hookimpl")
-    except Exception:
+            raise UserError(f"it implements no hook; mark one of {', '.join(HOOKS)} with @hookimpl")
+    except BaseException:
         manager.unregister(plugin)
         raise
 
 
-def _refuse_unknown_hooks(manager: pluggy.PluginManager, plugin: Any) -> None:
-    for caller in manager.get_hookcallers(plugin) or []:
-        if not caller.has_spec():
-            near = near_misses(caller.name, [f"register_{kind}" for kind in KINDS])
-            raise UserError(f"hook {caller.name!r} does not exist. {near}")
+def _call_hook(function: Callable[..., Any], register: hookspecs.Register) -> None:
+    try:
+        function(register)
+    except TypeError as error:
+        if "register()" in str(error):
+            error.add_note('Write register("name", Class, summary="...", citation="...").')
+        raise
+
+
+def _marked_hook(manager: pluggy.PluginManager, plugin: Any, name: str) -> str | None:
+    options = manager.parse_hookimpl_opts(plugin, name)
+    return None if options is None else options.get("specname") or name
 
 
 def _bound_register(registry: Registry, kind: str, owner: str) -> hookspecs.Register:
     def register(
         name: str, component: type | str, *, summary: str, citation: str, options: type | str | None = None
     ) -> None:
-        rivals = ("methods", "composers") if kind in ("methods", "composers") else (kind,)
-        for rival in rivals:
-            if name in registry.components[rival]:
-                first = registry.components[rival][name].owner
-                raise UserError(
-                    f"{kind[:-1]} {name!r} is already registered by plugin {first}; {owner} must choose another name"
-                )
-        registry.components[kind][name] = Component(kind, name, owner, summary, citation, component, options)
+        place = calling_place(1)
+        try:
+            check_registration(name, component, summary, citation, options)
+            _refuse_rivals(registry, kind, name, owner)
+        except UserError as error:
+            raise UserError(f"{error} ({place})") from error
+        registry.components[kind][name] = Component(kind, name, owner, summary, citation, component, options, place)
 
+    # What a call with other arguments says: register() missing ..., not _bound_register.<locals>.register().
+    register.__qualname__ = "register"
     return register
 
 
-def _forget(registry: Registry, owner: str) -> None:
-    for known in registry.components.values():
-        for name in [name for name, component in known.items() if component.owner == owner]:
-            del known[name]
+def _refuse_rivals(registry: Registry, kind: str, name: str, owner: str) -> None:
+    for rival in ("methods", "composers") if kind in ("methods", "composers") else (kind,):
+        if name in registry.components[rival]:
+            first = registry.components[rival][name]
+            raise UserError(
+                f"{kind[:-1]} {name!r} is already registered by plugin {first.owner}, {first.place}; "
+                f"{owner} must choose another name"
+            )
 
 
 def _refuse_shadowing() -> None:
@@ -246,19 +268,3 @@ def _refuse_shadowing() -> None:
                 f"The folder {origin} shadows dermcir's own package {package!r} (expected {home / package}). "
                 "Rename your folder or start the command from another one."
             )
-
-
-def describe(error: BaseException) -> str:
-    """Describe an exception in a sentence with a file and line: the last that is neither a library's nor the harness's,
-    since that is where an author can mend it.
-    """
-    text = f"{type(error).__name__}: {error}" if not isinstance(error, UserError) else str(error)
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"SyntaxError: {error.msg} ({error.filename}:{error.lineno})"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
-    if isinstance(error, UserError) or not frames:
-        return text
-    others = (sysconfig.get_paths()["purelib"], sysconfig.get_paths()["stdlib"], str(Path(__file__).parent))
-    own = [frame for frame in frames if not frame.filename.startswith(others)]
-    place = (own or frames)[-1]
-    return f"{text} ({place.filename}:{place.lineno})"

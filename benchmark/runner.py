@@ -3,46 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from joblib import Parallel, delayed
-from joblib.externals.loky.process_executor import BrokenProcessPool, TerminatedWorkerError
-
 from benchmark import evaluation, protocol
 from benchmark.config import RunConfig
 from benchmark.environment import environment
 from benchmark.errors import UserError
 from benchmark.methods import MethodPlan, changes, plan_method
+from benchmark.pool import execute_all
 from benchmark.protocol import Judgments
-from benchmark.records import EvaluationRecord, MethodInfo, ProtocolInfo, TrainingRecord, digest
+from benchmark.records import ORACLE, EvaluationRecord, ProtocolInfo, TrainingRecord, digest
 from benchmark.registry import Registry
 from benchmark.session import Session
 from benchmark.store import Store, judgments_bytes, save_ranking
-from benchmark.units import Result, Work, choose_device, execute
-
-DIED = (
-    "not finished, because a worker process died (out of memory, or a method ended it). Start the same command again "
-    "with --jobs 1: what is stored stays, and the unit that it stops at is the culprit."
-)
-ORACLE = MethodInfo(
-    name="oracle-text",
-    row="oracle-text",
-    owner="benchmark",
-    summary="matches the query's criteria with the gallery's true criteria; reads labels that no method sees",
-    citation="dermcir, PROTOCOL.md",
-    scorer=None,
-    options={},
-    modality="text",
-    trained=False,
-    parameters=0,
-    reads_labels=True,
-)
+from benchmark.units import Result, Work, choose_device
 
 
 @dataclass(frozen=True)
@@ -93,6 +72,8 @@ class Runner:
             chosen = ", ".join(self.plans)
             raise UserError(f"--reference {self.reference} is no method of this run; choose one of {chosen}.")
         self._refuse_unused_options()
+        for plan in self.plans.values():
+            plan.refuse_misuse(self.session.spec)
 
     @cached_property
     def _taught(self) -> list[str]:
@@ -127,7 +108,7 @@ class Runner:
         names = [self.store.put_judgments(judgments) for judgments in self.judgments]
         missing = [unit for unit in units if unit.evaluated is None]
         by_work = {(unit.plan.name, unit.seed, unit.trial): unit for unit in missing}
-        for result in self._execute([self._work(unit) for unit in missing]):
+        for result in execute_all([self._work(unit) for unit in missing], self.config.jobs, self.config.threads):
             unit = by_work[result.work.method, result.work.seed, result.work.trial]
             progress(unit.title)
             if result.error:
@@ -140,21 +121,6 @@ class Runner:
         outcome.keys = {unit.key for unit in units if (unit.plan.name, unit.seed, unit.trial) not in failed}
         outcome.keys |= set(self._oracle(names))
         return outcome
-
-    def _execute(self, works: list[Work]) -> Iterator[Result]:
-        jobs = min(self.config.jobs or max(1, (os.cpu_count() or 1) // self.config.threads), max(1, len(works)))
-        if jobs == 1:
-            yield from map(execute, works)
-            return
-        parallel = Parallel(jobs, return_as="generator_unordered", batch_size=1, pre_dispatch=jobs, max_nbytes=None)
-        waiting = list(works)
-        try:
-            for result in parallel(delayed(execute)(work) for work in works):
-                waiting = [work for work in waiting if not work.same_unit(result.work)]
-                yield result
-        except (BrokenProcessPool, TerminatedWorkerError) as error:
-            for work in waiting:
-                yield Result(work, error=f"{work.method}, seed {work.seed}: {DIED}", trace=str(error))
 
     def _unit(
         self, plan: MethodPlan, seed: int, trial: int, sources: dict[str, str], previous: list[EvaluationRecord]
@@ -284,7 +250,8 @@ class Runner:
             key = digest(["oracle", 1, protocol_info.identity(), self._asked[index]])
             keys.append(key)
             if self.store.find("evaluations", key) is None:
-                codes = [protocol.criterion_codes(dataset, cases) for cases in (trial.queries, trial.gallery)]
+                sides = ((trial.queries, -1), (trial.gallery, -2))
+                codes = [protocol.stated_codes(dataset, cases, unknown) for cases, unknown in sides]
                 scores = evaluation.oracle_scores(*codes).astype("float32")
                 record = EvaluationRecord(
                     key=key,

@@ -13,7 +13,6 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 
 from benchmark.config import Training
-from benchmark.errors import PluginError
 from benchmark.evaluation import validation_score
 from benchmark.interfaces import (
     Batch,
@@ -26,8 +25,8 @@ from benchmark.interfaces import (
     Queries,
     Representation,
     Scorer,
-    representation_shapes,
 )
+from benchmark.misfit import check_auxiliary, check_fit, check_gradient, check_losses
 from benchmark.objective import CriterionHeads, balanced_batches, multi_positive_contrastive
 
 SCORING_BATCH = 64
@@ -46,7 +45,8 @@ class ComposedMethod(Method):
 
     def fit(self, train: LabelledSet, valid: LabelledSet, context: FitContext) -> None:
         """Train on ``train``; keep the weights of the epoch with the best macro mAP on ``valid``."""
-        self._check_fit(train)
+        with evaluating(self.model):
+            check_fit(self.composer, self.scorer, train)
         settings: Training = context.training
         objective = self._objective(train, settings)
         fit_module(
@@ -74,6 +74,7 @@ class ComposedMethod(Method):
         batch, cases = make_batch(train, rows, device)
         query = self.composer.compose(train.images[train.reference[rows]].to(device), train.texts[rows].to(device))
         candidates = self.composer.embed(train.images[cases].to(device))
+        check_gradient(self.composer, query, candidates)
         scale = objective["scale"]
         losses = {
             "contrastive": multi_positive_contrastive(
@@ -85,7 +86,9 @@ class ComposedMethod(Method):
             losses[f"contrastive_{name}"] = settings.parts_weight * loss
         if "criteria" in objective:
             losses["criteria"] = settings.criterion_weight * objective["criteria"](candidates, batch.criteria)
-        return {**losses, **self.composer.auxiliary_loss(batch, query, candidates)}
+        added = self.composer.auxiliary_loss(batch, query, candidates)
+        check_auxiliary(self.composer, added, losses)
+        return {**losses, **added}
 
     def score(self, queries: Queries, gallery: Gallery) -> Tensor:
         """Return scores (q, g) on the CPU. A candidate's representation never depends on a query."""
@@ -110,32 +113,6 @@ class ComposedMethod(Method):
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Restore the weights."""
         self.model.load_state_dict(dict(state))
-
-    def _check_fit(self, train: LabelledSet) -> None:
-        """Try two cases before training, so that a misfit of composer and scorer is one sentence."""
-        who = f"composer {type(self.composer).__name__} and scorer {type(self.scorer).__name__}"
-        missing = self.scorer.requires - self.composer.provides
-        if missing:
-            raise PluginError(
-                f"{who} do not fit: the scorer reads {sorted(missing)}, the composer provides only "
-                f"{sorted(self.composer.provides)}. Choose another scorer, or add the key to the representations."
-            )
-        with torch.no_grad(), evaluating(self.model):
-            pair = slice(0, 2)
-            query = self.composer.compose(train.images[train.reference[pair]].to("cpu"), train.texts[pair].to("cpu"))
-            candidates = self.composer.embed(train.images[pair].to("cpu"))
-            for side, values in (("compose", query), ("embed", candidates)):
-                _check_representation(type(self.composer).__name__, side, values, self.composer.provides)
-            try:
-                scores = self.scorer.score(query, candidates)
-            except (RuntimeError, IndexError, ValueError) as error:
-                raise PluginError(
-                    f"{who} do not fit: {error}. Query: {representation_shapes(query)}; "
-                    f"candidate: {representation_shapes(candidates)}."
-                ) from error
-        if tuple(scores.shape) != (2, 2):
-            found = tuple(scores.shape)
-            raise PluginError(f"{who} do not fit: 2 queries x 2 candidates gave scores {found}, not (2, 2).")
 
 
 class LogitScale(nn.Module):
@@ -174,7 +151,7 @@ def fit_module(
         batches = list(balanced_batches(train.strata, settings.batch_size, draw))
         for rows in batches:
             terms = loss(rows)
-            _refuse_divergence(terms, epoch)
+            check_losses(terms, epoch)
             optimiser.zero_grad(set_to_none=True)
             torch.stack(list(terms.values())).sum().backward()
             nn.utils.clip_grad_norm_(module.parameters(), 1.0)
@@ -191,15 +168,6 @@ def fit_module(
             break
     module.load_state_dict(best_state)
     module.eval()
-
-
-def _refuse_divergence(terms: Mapping[str, Tensor], epoch: int) -> None:
-    for name, value in terms.items():
-        if not torch.isfinite(value):
-            raise PluginError(
-                f"the loss {name!r} became {value.item()} in epoch {epoch + 1}. Look for a division by zero or a "
-                "logarithm of zero in the method, or lower training.learning_rate."
-            )
 
 
 def _optimiser(module: nn.Module, settings: Training) -> torch.optim.Optimizer:
@@ -241,22 +209,6 @@ def evaluating(module: nn.Module) -> Iterator[None]:
         yield
     finally:
         module.train(training)
-
-
-def _check_representation(name: str, side: str, values: Representation, promised: frozenset[str]) -> None:
-    if not isinstance(values, Mapping):
-        found = type(values).__name__
-        raise PluginError(f"{name}.{side} returned {found}, not a mapping such as {{'global': tensor}}.")
-    missing = promised - set(values)
-    if missing:
-        raise PluginError(
-            f"{name}.{side} returned keys {sorted(values)}, but {sorted(missing)} is promised by `provides`."
-        )
-    for key, value in values.items():
-        if not isinstance(value, Tensor):
-            raise PluginError(f"{name}.{side} returned {type(value).__name__} under {key!r}, not a tensor.")
-        if value.ndim < 2 or value.shape[0] != 2:
-            raise PluginError(f"{name}.{side} returned {key} {tuple(value.shape)} for 2 inputs; the batch comes first.")
 
 
 def _parts(count: int) -> list[slice]:

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import parent_process
@@ -23,11 +23,13 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from benchmark.config import RunConfig
-from benchmark.errors import PluginError, UserError
-from benchmark.interfaces import FitContext, Method
+from benchmark.containment import contained
+from benchmark.contracts import place_of
+from benchmark.errors import PluginError, UserError, describe
+from benchmark.interfaces import FitContext, Gallery, Method, Queries, shown
 from benchmark.methods import MethodPlan, plan_method
 from benchmark.records import MethodInfo
-from benchmark.registry import Registry, describe, load_registry
+from benchmark.registry import Registry, load_registry
 from benchmark.session import Session
 
 
@@ -72,11 +74,10 @@ def execute(work: Work) -> Result:
     try:
         return _train_and_rank(work, session, plan)
     except (Exception, SystemExit) as error:
-        place = plan.component.owner
         sentence = str(error) if isinstance(error, PluginError) else describe(error)
-        return Result(
-            work, error=f"{plan.row} (plugin {place}), seed {work.seed}: {sentence}", trace=traceback.format_exc()
-        )
+        sentence = sentence.removeprefix(f"{plan.component.title}: ")
+        place = ", ".join(filter(None, [f"plugin {plan.component.owner}", place_of(plan.component.load())]))
+        return Result(work, error=f"{plan.row} ({place}), seed {work.seed}: {sentence}", trace=traceback.format_exc())
 
 
 def choose_device(name: str) -> torch.device:
@@ -117,44 +118,69 @@ def _train_and_rank(work: Work, session: Session, plan: MethodPlan) -> Result:
     random.seed(work.seed)
     np.random.seed(work.seed)
     torch.manual_seed(work.seed)
-    method = plan.build(session.spec)
     lines: list[str] = []
     start = time.perf_counter()
-    if work.weights is not None:
-        method.load(load_tensors(work.weights))
-    else:
-        context = FitContext(
-            seed=work.seed,
-            device=choose_device(work.config.device),
-            training=work.config.training,
-            log=lambda numbers: lines.append(json.dumps({k: round(float(v), 6) for k, v in numbers.items()})),
-        )
-        method.fit(session.labelled(trial.train), session.labelled(trial.valid), context)
+    method = _learn(work, session, plan, lines)
     trained = time.perf_counter()
-    scores = _scores(method, session.queries(trial.queries), session.gallery(trial.gallery))
-    timings = {"fit_s": round(trained - start, 3), "score_s": round(time.perf_counter() - trained, 3)}
-    weights = work.weights or save_tensors(_checked_state(method))
+    queries, gallery = session.queries(trial.queries), session.gallery(trial.gallery)
+    with contained():
+        scores = _scores(method, queries, gallery)
+        timings = {"fit_s": round(trained - start, 3), "score_s": round(time.perf_counter() - trained, 3)}
+        weights = work.weights or save_tensors(_checked_state(method))
     return Result(work, plan.info(method), weights, "\n".join([*lines, ""]).encode(), scores, timings)
 
 
-def _scores(method: Method, queries: Any, gallery: Any) -> NDArray[np.float32]:
+def _learn(work: Work, session: Session, plan: MethodPlan, lines: list[str]) -> Method:
+    """Return the method, trained or with its stored weights. The features are made outside the plugin's state."""
+    with contained():
+        method = plan.build(session.spec)
+        if work.weights is not None:
+            method.load(load_tensors(work.weights))
+            return method
+    trial = session.trials[work.trial]
+    train, valid = session.labelled(trial.train), session.labelled(trial.valid)
+    context = FitContext(
+        seed=work.seed,
+        device=choose_device(work.config.device),
+        training=work.config.training,
+        log=lambda numbers: lines.append(json.dumps({k: round(float(v), 6) for k, v in numbers.items()})),
+    )
+    with contained():
+        method.fit(train, valid, context)
+    return method
+
+
+def _scores(method: Method, queries: Queries, gallery: Gallery) -> NDArray[np.float32]:
     scores = method.score(queries, gallery)
     expected = (len(queries.ids), len(gallery.ids))
-    if not isinstance(scores, Tensor) or tuple(scores.shape) != expected:
-        found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+    if not isinstance(scores, Tensor) or tuple(scores.shape) != expected or not scores.is_floating_point():
         raise PluginError(
-            f"{type(method).__name__}.score returned {found}, expected a tensor (queries, gallery) = {expected}."
+            f"{_called(method.score)} returned {shown(scores)}; return a floating-point tensor (queries, gallery) = "
+            f"{expected}, higher is more relevant."
         )
     wrong = int((~torch.isfinite(scores)).sum())
     if wrong:
-        raise PluginError(f"{type(method).__name__}.score returned {wrong} NaN or infinite scores of {scores.numel()}.")
-    return scores.float().numpy()
+        raise PluginError(
+            f"{_called(method.score)} returned {wrong} NaN or infinite scores of {scores.numel()}. Look for a division "
+            "by zero, a logarithm of zero, or an infinite value that should rule a candidate out."
+        )
+    return scores.detach().float().cpu().numpy()
 
 
 def _checked_state(method: Method) -> dict[str, Tensor]:
     state = method.state()
-    wrong = [name for name, value in state.items() if not isinstance(value, Tensor)]
-    if wrong:
-        raise PluginError(f"{type(method).__name__}.state: {wrong[0]!r} is no tensor; safetensors holds tensors only.")
+    found = shown(state)
+    if isinstance(state, Mapping):
+        pairs = state.items()
+        found = ", ".join(f"{k!r}: {shown(v)}" for k, v in pairs if not (isinstance(k, str) and isinstance(v, Tensor)))
+    if found:
+        raise PluginError(
+            f"{_called(method.state)} returned {found}; return a mapping of names to tensors and nothing else: "
+            "safetensors holds no more."
+        )
     # Tied weights share storage, which safetensors refuses.
     return {name: value.detach().cpu().clone().contiguous() for name, value in state.items()}
+
+
+def _called(function: Callable[..., Any]) -> str:
+    return f"{function.__qualname__} ({place_of(function)})"

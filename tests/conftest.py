@@ -24,7 +24,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture(autouse=True)
 def no_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test may see the developer's data, plugins or caches."""
-    for variable in ("DERM7PT_ROOT", "DERMCIR_PLUGINS"):
+    for variable in ("DERM7PT_ROOT", "DERMCIR_FOLDER", "DERMCIR_PLUGINS"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("DERMCIR_CACHE", str(tmp_path / "cache"))
 

@@ -113,7 +113,7 @@ def test_an_unknown_name_mentions_plugins_that_did_not_load(tmp_path: Path) -> N
 
 def test_a_string_that_leads_nowhere_fails_when_it_is_used(tmp_path: Path) -> None:
     component = load_registry((plugin(tmp_path, "mine", GOOD),)).find_method("film")
-    with pytest.raises(PluginError, match=r"composer 'film' of plugin mine: can't load 'no\.such\.module:FiLM'"):
+    with pytest.raises(PluginError, match=r"composer 'film' of plugin mine \(.*mine\.py:5\): can't load 'no\.such"):
         component.load()
 
 
@@ -123,7 +123,9 @@ def test_a_class_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
         load_registry((plugin(tmp_path, "mine", code),)).find_method("film").load()
 
 
-@pytest.mark.parametrize("arguments", [["list"], ["list", "--json"], ["--help"], ["run", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["list"], ["list", "--json"], ["--help"], ["run", "--help"], ["check", "--help"]]
+)
 def test_listing_and_help_import_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys\nsys.argv = ['benchmark', *sys.argv[1:]]\nfrom benchmark.cli import main\n"

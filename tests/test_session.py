@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,8 @@ def test_both_views_bring_the_levels_of_each_and_one_long_pooled_vector(tmp_path
 
 def test_a_case_without_the_second_picture_is_named(tmp_path: Path) -> None:
     made = session(tmp_path, "both")
-    made.cases = (Case("alone", {"dermoscopic": tmp_path / "x.png"}, "red", {"border": "thin", "spot": "none"}),)
+    alone = Case("alone", {"dermoscopic": tmp_path / "x.png"}, "red", {"border": "thin", "spot": "none"})
+    made._whole_trials = tuple(replace(trial, train=(alone,)) for trial in made._whole_trials)
     with pytest.raises(UserError, match="Case alone of toy has no clinical image"):
         made.warm()
 

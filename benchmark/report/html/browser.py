@@ -123,7 +123,7 @@ def drawn_dataset(record: EvaluationRecord, around: Surroundings) -> Dataset:
     Raises:
         UserError: it is neither, or is not here.
     """
-    from benchmark.session import make_dataset
+    from benchmark.resolve import make_dataset
 
     if not record.dataset.synthetic:
         raise UserError(f"{record.dataset.name} is not synthetic; no picture of it is ever put on a page.")

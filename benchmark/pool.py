@@ -1,0 +1,36 @@
+"""Units of work in this process, or in several worker processes at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+from joblib import Parallel, delayed
+from joblib.externals.loky.process_executor import BrokenProcessPool, TerminatedWorkerError
+
+from benchmark.units import Result, Work, execute
+
+DIED = (
+    "not finished, because a worker process died (out of memory, or a method ended it). Start the same command again "
+    "with --jobs 1: what is stored stays, and the unit that it stops at is the culprit."
+)
+
+
+def execute_all(works: Sequence[Work], jobs: int | None, threads: int) -> Iterator[Result]:
+    """Yield results as they come, ``jobs`` units at once (None: as many as the cores allow at ``threads`` a unit).
+
+    Where a worker process dies, the units that were not finished fail with a sentence.
+    """
+    count = min(jobs or max(1, (os.cpu_count() or 1) // threads), max(1, len(works)))
+    if count == 1:
+        yield from map(execute, works)
+        return
+    parallel = Parallel(count, return_as="generator_unordered", batch_size=1, pre_dispatch=count, max_nbytes=None)
+    waiting = list(works)
+    try:
+        for result in parallel(delayed(execute)(work) for work in works):
+            waiting = [work for work in waiting if not work.same_unit(result.work)]
+            yield result
+    except (BrokenProcessPool, TerminatedWorkerError) as error:
+        for work in waiting:
+            yield Result(work, error=f"{work.method}, seed {work.seed}: {DIED}", trace=str(error))
