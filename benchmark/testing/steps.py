@@ -51,7 +51,8 @@ class CheckResult:
 @dataclass(frozen=True)
 class Step:
     """A check of a subject. ``run`` raises ``Failed`` or ``NotApplicable``, or returns what it measured; the check is
-    skipped unless those that it ``needs`` have passed. ``hint`` is shown where ``run`` raises something else.
+    skipped unless those that it ``needs`` have passed or do not apply. ``hint`` is shown where ``run`` raises something
+    else.
     """
 
     name: str
@@ -80,7 +81,7 @@ class Suite:
 
     def _run(self, step: Step) -> CheckResult:
         for needed in step.needs:
-            if self.result(needed).status != "passed":
+            if self._blocks(needed):
                 return self._say(step, "skipped", f"needs {needed!r}")
         try:
             with contained():
@@ -92,6 +93,10 @@ class Suite:
         except (Exception, SystemExit) as error:
             told = isinstance(error, PluginError | UserError)
             return self._say(step, "failed", str(error) if told else describe(error), step.hint, traceback.format_exc())
+
+    def _blocks(self, name: str) -> bool:
+        """Whether a check keeps those that need it from running: one that does not apply (pairwise) does not."""
+        return self.result(name).status == "failed" or any(map(self._blocks, self.steps[name].needs))
 
     def _say(self, step: Step, status: Status, reason: str, hint: str = "", trace: str = "") -> CheckResult:
         return CheckResult(self.component, step.name, status, reason, hint, trace)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 from benchmark.testing import check_composer
+from benchmark.testing.steps import Failed, NotApplicable, Step, Suite
 from tests.testing.broken import Sound, not_passed, the_failure
 
 
@@ -169,3 +170,27 @@ def test_what_needs_a_failed_check_is_skipped_and_says_so() -> None:
     results = {result.name: result for result in check_composer(PooledOverTheBatch)}
     assert results["it trains"].status == "skipped"
     assert results["it trains"].reason == "needs 'compose and embed return what is promised'"
+
+
+def not_here(subject: object) -> str:
+    raise NotApplicable("it is pairwise")
+
+
+def fails(subject: object) -> str:
+    raise Failed("it is wrong")
+
+
+def holds(subject: object) -> str:
+    return "it ran"
+
+
+def test_what_needs_a_check_that_does_not_apply_runs_all_the_same() -> None:
+    steps = (Step("a", not_here), Step("b", holds, ("a",)), Step("c", fails), Step("d", not_here, ("c",)))
+    results = Suite("a toy", object(), (*steps, Step("e", holds, ("d",)))).run()
+    assert [(r.status, r.reason) for r in results] == [
+        ("skipped", "it is pairwise"),
+        ("passed", "it ran"),
+        ("failed", "it is wrong"),
+        ("skipped", "needs 'c'"),
+        ("skipped", "needs 'd'"),
+    ]
