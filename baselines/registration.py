@@ -26,6 +26,20 @@ def register_composers(register: Register) -> None:
         citation="Baldrati et al., CVPR Workshops 2022",
     )
     register(
+        "val",
+        "baselines.val:VAL",
+        options="baselines.val_options:VALOptions",
+        summary="gates and self-attention at every level of the projected image",
+        citation="Chen et al., CVPR 2020",
+    )
+    register(
+        "artemis",
+        "baselines.artemis:ARTEMIS",
+        options="baselines.artemis_options:ARTEMISOptions",
+        summary="explicit matching and implicit similarity under the text's attention",
+        citation="Delmas et al., ICLR 2022",
+    )
+    register(
         "late-fusion",
         "baselines.late_fusion:LateFusion",
         options=f"{OPTIONS}:LateFusionOptions",
@@ -80,10 +94,16 @@ def register_methods(register: Register) -> None:
 
 @hookimpl
 def register_scorers(register: Register) -> None:
-    """Register the plain score."""
+    """Register the plain score, and that of a method that brings its own."""
     register(
         "cosine",
         "baselines.cosine:CosineScorer",
         summary="cosine of the global vectors",
         citation="Salton & McGill, Introduction to Modern Information Retrieval, 1983",
+    )
+    register(
+        "artemis",
+        "baselines.artemis:ARTEMISScorer",
+        summary="explicit matching plus implicit similarity, pairwise",
+        citation="Delmas et al., ICLR 2022",
     )

@@ -101,7 +101,7 @@ def test_nothing_of_a_plugin_that_fails_halfway_stays(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_says_what_is_near_and_what_exists() -> None:
-    with pytest.raises(UserError, match=r"No method is called 'trig'\. Did you mean tirg\? Available: clip4cir, "):
+    with pytest.raises(UserError, match=r"No method is called 'trig'\. Did you mean tirg\? Available: artemis, "):
         load_registry().find_method("trig")
 
 
