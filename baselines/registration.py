@@ -40,6 +40,13 @@ def register_composers(register: Register) -> None:
         citation="Delmas et al., ICLR 2022",
     )
     register(
+        "tg-cir",
+        "baselines.tg_cir:TGCIR",
+        options="baselines.tg_cir_options:TGCIROptions",
+        summary="token-wise mixing of masked features, taught by a composition that sees the target",
+        citation="Wen et al., ACM MM 2023",
+    )
+    register(
         "late-fusion",
         "baselines.late_fusion:LateFusion",
         options=f"{OPTIONS}:LateFusionOptions",

@@ -20,7 +20,7 @@ from tests.encoders.test_open_clip import saved
 
 REGISTRY = load_registry()
 MODELS = [(kind, name) for kind in ("composers", "scorers", "methods") for name in REGISTRY.components[kind]]
-SMALL: dict[str, dict[str, Any]] = {"clip4cir": {"width": 32}, "tirg": {"width": 32}, "val": {"width": 32}}
+SMALL: dict[str, dict[str, Any]] = {name: {"width": 32} for name in ("clip4cir", "tg-cir", "tirg", "val")}
 """Narrower than usual, which takes seconds off; nothing else is set."""
 
 
