@@ -1,4 +1,4 @@
-"""The command line: ``python -m benchmark run | report | list | check | new | data``. Imports no torch itself."""
+"""The command line: ``python -m benchmark run | tune | report | list | check | new | data``. Imports no torch."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from benchmark.errors import PluginError, UserError, describe
 from benchmark.flags import AsJson, Cache, Plugins, Root, Runs, Traceback, complain, err, out
 from benchmark.new import new
 from benchmark.registry import KINDS, Component, Registry, load_registry
+from benchmark.tune import tune
 
 app = typer.Typer(
     name="benchmark",
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.add_typer(data_app, name="data")
 app.command(epilog="Example: python -m benchmark new method my_method")(new)
 app.command(epilog="Example: python -m benchmark check my_method.py")(check)
+app.command(epilog="Example: python -m benchmark tune --method tirg --dataset derm7pt --trials 20")(tune)
 
 
 @app.command(epilog="Example: python -m benchmark run --methods proposed,tirg --seeds 0-4 --set tirg.width=256")

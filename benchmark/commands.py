@@ -30,14 +30,14 @@ def run_command(
     units: list[Unit] = []
     try:
         runner = Runner(config, registry)
-        _banner(runner)
+        banner(runner)
         if dry_run:
             _show_plan(runner.units(), as_json)
             return 0
         with only_writer(config.runs):
             runner.store.clean()
             units = runner.units()
-            outcome = _run_units(runner, units, quiet)
+            outcome = run_units(runner, units, quiet)
             _report_run(runner, outcome, as_json)
     except KeyboardInterrupt:
         done = sum(runner.store.find("evaluations", unit.key) is not None for unit in units)
@@ -53,7 +53,8 @@ def run_command(
     return 1 if outcome.failures else 0
 
 
-def _banner(runner: Runner) -> None:
+def banner(runner: Runner) -> None:
+    """Say what a run is about: data, encoder, task."""
     session = runner.session
     words = f"Dataset {session.dataset_label}, encoder {session.encoder_label}, task {runner.config.task}."
     if runner.config.test:
@@ -68,7 +69,8 @@ def _banner(runner: Runner) -> None:
     err.print(words, style="bold", markup=False, highlight=False)
 
 
-def _run_units(runner: Runner, units: list[Unit], quiet: bool) -> Outcome:
+def run_units(runner: Runner, units: list[Unit], quiet: bool) -> Outcome:
+    """Make the features and run the units that are missing, with progress bars unless ``quiet``."""
     missing = sum(unit.evaluated is None for unit in units)
     with _progress(quiet) as bars:
         if missing:

@@ -28,16 +28,38 @@ class NoOptions(Strict):
 
 
 class Training(Strict):
-    """The unified training that every trained method gets (METHODS.md, "Unified objective")."""
+    """The unified training that every trained method gets (METHODS.md, "Unified objective"). ``search`` is what `tune`
+    may set (search_space.py), the same for every method.
+    """
 
     epochs: int = Field(40, ge=1, description="at most this many passes over the training queries")
     patience: int = Field(10, ge=1, description="stop after this many epochs without a better validation score")
     batch_size: int = Field(40, ge=8, description="queries a batch, balanced over the groups")
-    learning_rate: float = Field(5e-4, gt=0, description="peak learning rate of AdamW, cosine decay")
-    weight_decay: float = Field(0.05, ge=0, description="decoupled weight decay")
-    scale: float = Field(10.0, gt=0, description="initial value of the learned logit scale")
+    learning_rate: float = Field(
+        5e-4,
+        gt=0,
+        description="peak learning rate of AdamW, cosine decay",
+        json_schema_extra={"search": {"low": 1e-4, "high": 3e-3, "log": True}},
+    )
+    weight_decay: float = Field(
+        0.05,
+        ge=0,
+        description="decoupled weight decay",
+        json_schema_extra={"search": {"low": 0.005, "high": 0.5, "log": True}},
+    )
+    scale: float = Field(
+        10.0,
+        gt=0,
+        description="initial value of the learned logit scale",
+        json_schema_extra={"search": {"low": 5.0, "high": 30.0, "log": True}},
+    )
     parts_weight: float = Field(0.5, ge=0, description="weight of the objective on each part of a score alone")
-    criterion_weight: float = Field(0.3, ge=0, description="weight of the criterion classification; 0 trains without")
+    criterion_weight: float = Field(
+        0.3,
+        ge=0,
+        description="weight of the criterion classification; 0 trains without",
+        json_schema_extra={"search": {"low": 0.0, "high": 1.0}},
+    )
 
 
 class RunConfig(Strict):

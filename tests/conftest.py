@@ -54,9 +54,9 @@ def benchmark(tmp_path: Path) -> Command:
 
 
 def starts_workers(arguments: tuple[str, ...]) -> bool:
-    """Whether a run is told anything but ``--jobs 1``; the last one counts."""
+    """Whether a run or a study is told anything but ``--jobs 1``; the last one counts."""
     jobs = [value for flag, value in pairwise(arguments) if flag == "--jobs"]
-    return arguments[0] == "run" and jobs[-1:] != ["1"]
+    return arguments[0] in ("run", "tune") and jobs[-1:] != ["1"]
 
 
 @pytest.fixture(scope="session")

@@ -124,13 +124,13 @@ def test_a_class_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["list"], ["list", "--json"], ["--help"], ["run", "--help"], ["check", "--help"]]
+    "arguments", [["list"], ["list", "--json"], ["--help"], ["run", "--help"], ["check", "--help"], ["tune", "--help"]]
 )
 def test_listing_and_help_import_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys\nsys.argv = ['benchmark', *sys.argv[1:]]\nfrom benchmark.cli import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "heavy = {'torch', 'pandas', 'numpy', 'timm', 'transformers', 'PIL'} & set(sys.modules)\n"
+        "heavy = {'torch', 'pandas', 'numpy', 'timm', 'transformers', 'PIL', 'optuna'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
