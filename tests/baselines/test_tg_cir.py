@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from baselines.tg_cir import NATIVE_SCALE, TGCIR, Tokens, divergence, native_loss, overlap
+from baselines.tg_cir import NATIVE_SCALE, TGCIR, Part, Tokens, divergence, native_loss, overlap
 from baselines.tg_cir_options import TGCIROptions
 from benchmark.interfaces import Batch, FeatureSpec, ImageFeatures, Representation, TextFeatures
 
@@ -193,13 +193,15 @@ def test_parity_fails_when_a_parameter_is_off_by_a_hundredth(name: str) -> None:
 
 
 def test_tokens_by_hand() -> None:
-    module = Tokens(2, channel_masks=2, spatial_masks=1)
+    module, double = Tokens(2, channel_masks=2, spatial_masks=1), nn.Linear(2, 2)
+    double.weight.data, double.bias.data = 2 * torch.eye(2), torch.tensor([0.0, 2.0])
     nn.init.zeros_(module.spatial_masks.weight)
     nn.init.zeros_(module.spatial_masks.bias)  # sigmoid(0): every position counts half
-    positions, real = torch.tensor([[[2.0, 4.0], [6.0, 0.0], [9.0, 9.0]]]), torch.tensor([[True, True, False]])
+    positions, real = torch.tensor([[[1.0, 1.0], [3.0, -1.0], [9.0, 9.0]]]), torch.tensor([[True, True, False]])
+    # the positions are mapped to (2, 4), (6, 0) and padding
     # masks (1, 0.1) and (0.1, 1) on (3, 5); then half of the mean of the two real positions
     expected = torch.tensor([[[3.0, 0.5], [0.3, 5.0], [2.0, 1.0]]])
-    assert_close(module(torch.tensor([[3.0, 5.0]]), positions, real), expected)
+    assert_close(module(torch.tensor([[3.0, 5.0]]), [Part(positions, real, double)]), expected)
 
 
 def test_the_penalty_of_two_equal_tokens_is_a_half() -> None:
