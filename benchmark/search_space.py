@@ -83,7 +83,7 @@ def search_space(registry: Registry, plan: MethodPlan, config: RunConfig, with_t
         held = chosen if isinstance(chosen, Mapping) else {}
         space |= _component_space(registry, plan.scorer, f"{plan.name}.scorer", held)
     if with_training and plan.trained:
-        space |= _model_space(Training, {}, "training", config.training.model_fields_set)
+        space |= declared(Training, {}, "training", config.training.model_fields_set)
     if not space:
         raise UserError(
             f"Nothing to search for {plan.name}: none of its options declares a search space, or all are set. "
@@ -94,12 +94,16 @@ def search_space(registry: Registry, plan: MethodPlan, config: RunConfig, with_t
 
 def _component_space(registry: Registry, component: Component, prefix: str, given: Mapping[str, Any]) -> Space:
     listed = registry.defaults.get("search", {}).get(component.name, {})
-    return _model_space(component.options_model(), listed, prefix, frozenset(given))
+    return declared(component.options_model(), listed, prefix, frozenset(given))
 
 
-def _model_space(
-    model: type[BaseModel], listed: Mapping[str, Any], prefix: str, held: frozenset[str] | set[str]
-) -> Space:
+def declared(model: type[BaseModel], listed: Mapping[str, Any], prefix: str, held: frozenset[str] | set[str]) -> Space:
+    """Return the space of a model's fields: what is ``listed`` for a field, else what it declares. Fields that are
+    ``held`` are left out.
+
+    Raises:
+        UserError: a space is malformed, lacks the default, or is listed for no field.
+    """
     unknown = sorted(set(listed) - set(model.model_fields))
     if unknown:
         raise UserError(

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from pydantic import Field
 
-from benchmark import hookspecs, interfaces
+from benchmark import hookspecs, interfaces, search_space
 from benchmark.interfaces import Options
 from benchmark.new import Plan, read_template
 from benchmark.registry import KINDS
@@ -130,17 +130,26 @@ def test_fragments_are_true() -> None:
     settings = names["Settings"]
     assert isinstance(settings, type) and issubclass(settings, Options)
     assert settings().model_dump() == {"width": 128}
+    searched = names["Searched"]
+    assert isinstance(searched, type) and issubclass(searched, Options)
+    assert search_space.declared(searched, {}, "mine", frozenset()) == {
+        "mine.width": search_space.Choice(values=(64, 128, 256)),
+        "mine.dropout": search_space.Range(low=0.0, high=0.5),
+    }
 
 
 def adapted(command: str) -> list[str]:
-    """The words after ``python -m benchmark``; a run is planned on the toy dataset, as far as it names no other."""
+    """The words after ``python -m benchmark``; a run is planned on the toy dataset, as far as it names no other. A
+    study has one short trial there.
+    """
     assert command.startswith("python -m benchmark "), command
     words = shlex.split(command)[3:]
-    if words[0] != "run":
+    if words[0] not in ("run", "tune"):
         return words
     toy = {"--dataset": "toy", "--encoder": "mean-colour"}
     added = [word for flag, value in toy.items() if flag not in words for word in (flag, value)]
-    return [*words, "--plugin", str(TOY), *added, "--dry-run", "--quiet", "--jobs", "1"]
+    brief = ("--dry-run",) if words[0] == "run" else (*FAST, "--trials", "1")
+    return [*words, "--plugin", str(TOY), *added, *brief, "--quiet", "--jobs", "1"]
 
 
 def test_the_commands_of_the_guide_work_one_after_another(desk: Path, benchmark: Command) -> None:
