@@ -14,4 +14,9 @@ class _Options(BaseModel):
 class ARTEMISOptions(_Options):
     """ARTEMIS; the default is that of the paper and of its code."""
 
-    width: int = Field(default=512, ge=1, description="common width d of the projected image and text")
+    width: int = Field(
+        default=512,
+        ge=1,
+        description="common width d of the projected image and text",
+        json_schema_extra={"search": [128, 256, 512]},
+    )
