@@ -80,6 +80,13 @@ def register_methods(register: Register) -> None:
         citation="Robertson, Journal of Documentation, 1977 (probability ranking principle)",
     )
     register(
+        "edited-posterior",
+        "baselines.edited_posterior:EditedPosterior",
+        options="baselines.edited_options:EditedPosteriorOptions",
+        summary="classify the criteria, overwrite those that the text names, rank by the probability of agreement",
+        citation="Robertson, Journal of Documentation, 1977 (probability ranking principle)",
+    )
+    register(
         "random",
         "baselines.random_ranking:RandomRanking",
         summary="a random ranking: chance, measured",

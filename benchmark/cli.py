@@ -53,7 +53,9 @@ def run(
         Path | None, typer.Option(help="Your own queries: a JSON object a line with id, image, text [, relevant].")
     ] = None,
     encoder: Annotated[str | None, typer.Option(help="Encoder [default: packaged].")] = None,
-    task: Annotated[str | None, typer.Option(help="Task [default: case-search].")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="case-search, or modification: the same, but with ... [default: case-search].")
+    ] = None,
     evaluate: Annotated[
         str | None, typer.Option(help="test, or cv: 5-fold cross-validation over train + valid.")
     ] = None,

@@ -72,10 +72,10 @@ def without_cases(trial: Trial, ids: Collection[str]) -> Trial:
 
 def reduced_judgments(judgments: Judgments, ids: Collection[str]) -> Judgments:
     """Return judgments of the queries (q') and gallery rows (g') that are not in ``ids``."""
-    asked, searched = _kept(judgments.query_ids, ids), _kept(judgments.gallery_ids, ids)
+    asked, searched = _asking(judgments, ids), _kept(judgments.gallery_ids, ids)
     return replace(
         judgments,
-        query_ids=tuple(name for name in judgments.query_ids if name not in ids),
+        query_ids=tuple(name for name, kept in zip(judgments.query_ids, asked, strict=True) if kept),
         gallery_ids=tuple(name for name in judgments.gallery_ids if name not in ids),
         gains=judgments.gains[asked][:, searched],
         excluded=_moved(searched)[judgments.excluded[asked]],
@@ -91,12 +91,18 @@ def reduced_ranking(ranking: NDArray[np.uint16], judgments: Judgments, ids: Coll
     Raises ``ValueError`` where the queries are not left with equally many candidates.
     """
     searched = _kept(judgments.gallery_ids, ids)
-    rows = ranking[_kept(judgments.query_ids, ids)]
+    rows = ranking[_asking(judgments, ids)]
     left = searched[rows]
     counts = set(left.sum(axis=1).tolist()) or {0}
     if len(counts) > 1:
         raise ValueError(f"queries are left with {min(counts)} to {max(counts)} candidates")
     return _moved(searched)[rows[left]].reshape(len(rows), *counts).astype(np.uint16)
+
+
+def _asking(judgments: Judgments, ids: Collection[str]) -> NDArray[np.bool_]:
+    """Return (q,): which queries are left. A query is of its own case, by its id or by the row of that case."""
+    own = judgments.excluded >= 0
+    return _kept(judgments.query_ids, ids) & ~(own & ~_kept(judgments.gallery_ids, ids)[judgments.excluded])
 
 
 def _kept(names: Iterable[str], ids: Collection[str]) -> NDArray[np.bool_]:

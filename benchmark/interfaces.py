@@ -267,6 +267,8 @@ class LabelledSet:
     ``images`` (n), ``groups`` (n,) and ``criteria`` (n, c) are codes in the order of the dataset. ``reference`` (q,) is
     the row of each query's image, ``texts`` (q) its text, ``grades`` (q, n) the graded relevance (0 = not relevant) and
     ``strata`` (q,) the code over which the macro average is taken. A query's own reference is never its candidate.
+    In task ``modification`` several queries share a reference, one after the other, and ``targets`` (q,) is the row of
+    the case that each was made from; its text names the criteria in which target and reference differ.
     """
 
     ids: tuple[str, ...]
@@ -277,6 +279,7 @@ class LabelledSet:
     texts: TextFeatures
     grades: Tensor
     strata: Tensor
+    targets: Tensor | None = None
 
     def gallery(self) -> Gallery:
         """Return the cases as a gallery, without labels."""

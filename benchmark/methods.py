@@ -16,18 +16,21 @@ from benchmark.interfaces import Composer, FeatureSpec, Method, Scorer
 from benchmark.records import MethodInfo
 from benchmark.registry import Component, Registry
 from benchmark.sources import source_hashes
+from benchmark.targeted import TargetedMethod
+from benchmark.tasks import CASE_SEARCH, MODIFICATION
 from benchmark.training import ComposedMethod
 
 
 @dataclass(frozen=True)
 class MethodPlan:
-    """A method with its checked options: a registered method, or a composer with its scorer."""
+    """A method with its checked options: a registered method, or a composer with its scorer and what trains them."""
 
     component: Component
     options: BaseModel
     scorer: Component | None
     scorer_options: BaseModel | None
     row: str
+    composed: type[ComposedMethod] = ComposedMethod
 
     @property
     def name(self) -> str:
@@ -50,7 +53,7 @@ class MethodPlan:
         """Return the hashes of the files that define it."""
         classes = [self.component.load()]
         if self.scorer:
-            classes += [self.scorer.load(), ComposedMethod]
+            classes += [self.scorer.load(), self.composed]
         return source_hashes(classes)
 
     def build(self, spec: FeatureSpec) -> Method:
@@ -64,7 +67,7 @@ class MethodPlan:
             return method
         composer: Composer = self.component.construct(spec=spec, options=self.options)
         scorer: Scorer = self.scorer.construct(spec=spec, options=self.scorer_options)
-        return ComposedMethod(spec, self.options, composer, scorer)
+        return self.composed(spec, self.options, composer, scorer)
 
     def refuse_misuse(self, spec: FeatureSpec) -> None:
         """Construct it where nothing is computed or stored, to hear before a run what its constructor asks of the user.
@@ -98,8 +101,8 @@ class MethodPlan:
         )
 
 
-def plan_method(registry: Registry, name: str, given: Mapping[str, Any]) -> MethodPlan:
-    """Resolve ``name`` and check the options that were ``given`` for it.
+def plan_method(registry: Registry, name: str, given: Mapping[str, Any], task: str = CASE_SEARCH.name) -> MethodPlan:
+    """Resolve ``name`` for ``task`` and check the options that were ``given`` for it.
 
     Raises:
         UserError: an unknown name or option.
@@ -119,7 +122,8 @@ def plan_method(registry: Registry, name: str, given: Mapping[str, Any]) -> Meth
         if scorer.name != component.load().scorer:  # type: ignore[attr-defined]
             shown["scorer"] = scorer.name
         shown.update({f"scorer.{key}": value for key, value in changes(scorer_options).items()})
-    return MethodPlan(component, options, scorer, scorer_options, labelled(label, shown))
+    composed = TargetedMethod if task == MODIFICATION.name else ComposedMethod
+    return MethodPlan(component, options, scorer, scorer_options, labelled(label, shown), composed)
 
 
 def _scorer(registry: Registry, composer: Component, given: Any) -> tuple[Component, BaseModel]:

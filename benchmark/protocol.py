@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark import modification
 from benchmark.errors import UserError, near_misses
-from benchmark.rendering import generator, render
+from benchmark.rendering import generator, render, render_changes
+from benchmark.tasks import MODIFICATION, find_task
 
 if TYPE_CHECKING:
     from benchmark.interfaces import Case, Dataset
 
-TASKS = ("case-search",)
 BOTH = "both"
 FOLDS = 5
 MOST_GROUPS = 256
@@ -28,8 +29,9 @@ class Judgments:
 
     ``gains`` (q, g) uint8: 0 = not relevant, else the graded gain. ``excluded`` (q,) int32: the gallery row of the
     query's own case, or -1 where the gallery does not hold it. ``strata`` (q,) uint8: the stratum of each query (its
-    group in ``case-search``), over which the macro average is taken. ``gallery_groups`` (g,) uint8: the group of each
-    candidate. ``critical`` and ``lookalike``: codes of the group that must not be missed and of its lookalike, or None.
+    group in ``case-search``, its number of changes in ``modification``), over which the macro average is taken.
+    ``gallery_groups`` (g,) uint8: the group of each candidate. ``critical`` and ``lookalike``: codes of the group that
+    must not be missed and of its lookalike, or None.
     """
 
     query_ids: tuple[str, ...]
@@ -42,6 +44,18 @@ class Judgments:
     critical: int | None = None
     critical_name: str = ""
     lookalike: int | None = None
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What q queries say: an id, the row of the reference image among the asking cases (q,), and a text each; in
+    ``modification`` also the gallery row of the target (q,).
+    """
+
+    ids: tuple[str, ...]
+    references: NDArray[np.int64]
+    texts: list[str]
+    targets: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -129,34 +143,113 @@ def _usable(dataset: Dataset, split: str, views: Sequence[str]) -> tuple[Case, .
     return tuple(case for case in cases if all(dataset.unusable(case, view) is None for view in views))
 
 
-def judge(dataset: Dataset, task: str, queries: Sequence[Case], gallery: Sequence[Case]) -> Judgments:
-    """Judge every candidate for every query.
-
-    Gain in ``case-search``: 0 where the group differs; else 1, +1 for the same fine diagnosis, +1 where all criteria
-    but at most one are equal (PROTOCOL.md).
+def ask(dataset: Dataset, task: str, asking: Sequence[Case], gallery: Sequence[Case], style: str) -> Questions:
+    """Return the queries of the ``asking`` cases: one a case in ``case-search``, with all of its findings; in
+    ``modification`` up to three a case, each with what one target from the gallery has otherwise.
 
     Raises:
-        UserError: the task is unknown.
+        UserError: the task or the text style is unknown or impossible, or there is nothing to ask.
     """
-    if task not in TASKS:
-        raise UserError(f"No task is called {task!r}. {near_misses(task, TASKS)}")
+    if find_task(task) is not MODIFICATION:
+        ids = tuple(case.id for case in asking)
+        return Questions(ids, np.arange(len(asking)), query_texts(dataset, asking, style))
+    edits = draw_edits(dataset, asking, gallery)
+    pairs = [(asking[row], gallery[target]) for row, target in zip(edits.references, edits.targets, strict=True)]
+    ids = tuple(modification.query_id(reference.id, target.id) for reference, target in pairs)
+    texts = [
+        render_changes(dataset.criteria, target.descriptors, changed.tolist(), style, name)
+        for (_, target), changed, name in zip(pairs, edits.changed, ids, strict=True)
+    ]
+    return Questions(ids, edits.references, texts, edits.targets)
+
+
+def recall(dataset: Dataset, task: str, name: str, cases: Mapping[str, Case], style: str) -> tuple[Case, str]:
+    """Return the reference and the text of a stored query by its id; ``cases`` are those of the dataset by theirs."""
+    if find_task(task) is not MODIFICATION:
+        return cases[name], render(dataset.criteria, cases[name].descriptors, style, name)
+    reference, target = (cases[part] for part in modification.reference_and_target(name, cases))
+    codes = [stated_codes(dataset, [case], modification.UNKNOWN) for case in (reference, target)]
+    changed = modification.changes(*codes)[0, 0].tolist()
+    return reference, render_changes(dataset.criteria, target.descriptors, changed, style, name)
+
+
+def judge(dataset: Dataset, task: str, queries: Sequence[Case], gallery: Sequence[Case]) -> Judgments:
+    """Judge every candidate for every query that the cases of ``queries`` ask.
+
+    Gain in ``case-search``: 0 where the group differs; else 1, +1 for the same fine diagnosis, +1 where all criteria
+    but at most one are equal. Gain in ``modification``: 2 where all criteria equal the target's, 1 where the named
+    changes hold and one unnamed criterion differs (PROTOCOL.md).
+
+    Raises:
+        UserError: the task is unknown, or there is nothing to ask.
+    """
+    find_task(task)
     if len(dataset.groups) > MOST_GROUPS:
         raise UserError(f"{dataset.name} has {len(dataset.groups)} groups; at most {MOST_GROUPS} can be judged apart.")
-    groups_q, groups_g = group_codes(dataset, queries), group_codes(dataset, gallery)
+    judge_task = _judge_edits if task == MODIFICATION.name else _judge_groups
+    return judge_task(dataset, queries, gallery)
+
+
+def _judge_groups(dataset: Dataset, queries: Sequence[Case], gallery: Sequence[Case]) -> Judgments:
     critical = dataset.critical
-    row = {case.id: index for index, case in enumerate(gallery)}
     return Judgments(
         query_ids=tuple(case.id for case in queries),
         gallery_ids=tuple(case.id for case in gallery),
         gains=gains(dataset, queries, gallery),
-        excluded=np.array([row.get(case.id, -1) for case in queries], dtype=np.int32),
-        strata=groups_q.astype(np.uint8),
+        excluded=_own_rows(queries, gallery),
+        strata=group_codes(dataset, queries).astype(np.uint8),
         stratum_names=dataset.groups,
-        gallery_groups=groups_g.astype(np.uint8),
+        gallery_groups=group_codes(dataset, gallery).astype(np.uint8),
         critical=dataset.groups.index(critical.group) if critical else None,
         critical_name=critical.name if critical else "",
         lookalike=dataset.groups.index(critical.lookalike) if critical else None,
     )
+
+
+def _judge_edits(dataset: Dataset, asking: Sequence[Case], gallery: Sequence[Case]) -> Judgments:
+    edits = draw_edits(dataset, asking, gallery)
+    pairs = zip(edits.references, edits.targets, strict=True)
+    return Judgments(
+        query_ids=tuple(modification.query_id(asking[row].id, gallery[target].id) for row, target in pairs),
+        gallery_ids=tuple(case.id for case in gallery),
+        gains=modification.edit_gains(edits, stated_codes(dataset, gallery, modification.UNKNOWN)),
+        excluded=_own_rows(asking, gallery)[edits.references],
+        strata=edits.strata,
+        stratum_names=modification.STRATA,
+        gallery_groups=group_codes(dataset, gallery).astype(np.uint8),
+    )
+
+
+def _own_rows(queries: Sequence[Case], gallery: Sequence[Case]) -> NDArray[np.int32]:
+    row = {case.id: index for index, case in enumerate(gallery)}
+    return np.array([row.get(case.id, -1) for case in queries], dtype=np.int32)
+
+
+def draw_edits(dataset: Dataset, asking: Sequence[Case], gallery: Sequence[Case]) -> modification.Edits:
+    """Draw the queries of ``modification`` from the findings of two sets of cases.
+
+    Raises:
+        UserError: no case has a target.
+    """
+    codes = [stated_codes(dataset, cases, modification.UNKNOWN) for cases in (asking, gallery)]
+    edits = modification.draw_edits(codes[0], codes[1], [case.id for case in asking], [case.id for case in gallery])
+    if not len(edits):
+        most = modification.MOST_CHANGES
+        raise UserError(
+            f"Task {MODIFICATION.name}: of {len(asking)} cases of {dataset.name}, none has another that differs in "
+            f"1 to {most} of its {len(dataset.criteria)} criteria and of which all findings are known. `data stats` "
+            "lists what there is; use --task case-search."
+        )
+    return edits
+
+
+def asked_codes(dataset: Dataset, task: str, asking: Sequence[Case], gallery: Sequence[Case]) -> NDArray[np.int64]:
+    """Return the findings (q, c) that each query asks for: those of its case, overwritten by what the text changes. An
+    unknown one has a code that no case of a gallery has.
+    """
+    if task == MODIFICATION.name:
+        return stated_codes(dataset, gallery, -1)[draw_edits(dataset, asking, gallery).targets]
+    return stated_codes(dataset, asking, -1)
 
 
 def gains(dataset: Dataset, queries: Sequence[Case], gallery: Sequence[Case]) -> NDArray[np.uint8]:

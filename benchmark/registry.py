@@ -165,6 +165,11 @@ class Registry:
         known = {*self.components["methods"], *self.components["composers"]}
         raise UserError(f"No method is called {name!r}. {near_misses(name, known)}{self._broken_hint()}")
 
+    def controls(self, task: str) -> list[str]:
+        """Return the methods that stand in every table of ``task``."""
+        found: list[str] = self.defaults.get("controls_of_task", {}).get(task, self.defaults["controls"])
+        return found
+
     def _broken_hint(self) -> str:
         broken = [plugin for plugin in self.plugins if plugin.error]
         return "".join(f"\nPlugin {plugin.name} did not load: {plugin.error}" for plugin in broken)

@@ -18,6 +18,14 @@ UNSTATED = "unspecified"
 """The text of a query of which no finding is known: some encoders can't make a vector of no words."""
 UNREMARKABLE = "unremarkable"
 """The terse text where findings are known and a clinician would mention none of them."""
+LIKE_THIS = (
+    "Like this lesion, with these differences.",
+    "Alike in all but what follows.",
+    "A case such as this one, except for this.",
+    "Similar, apart from the following.",
+    "One that matches this picture, save for what is said here.",
+)
+"""How a paraphrased change begins; the canonical one is "the same, but with"."""
 
 
 def render(criteria: Sequence[Criterion], descriptors: Mapping[str, str], style: str, key: str) -> str:
@@ -41,6 +49,42 @@ def render(criteria: Sequence[Criterion], descriptors: Mapping[str, str], style:
     else:
         text = ", ".join(wording.canonical for wording in _stated(known, style, draw, len(criteria)))
     return text if known else UNSTATED
+
+
+def render_changes(
+    criteria: Sequence[Criterion], descriptors: Mapping[str, str], changed: Sequence[bool], style: str, key: str
+) -> str:
+    """Return the text that asks for a case like the reference but for the ``changed`` (c) criteria, whose new values
+    are in ``descriptors``: "the same, but with blue-whitish veil and irregular streaks".
+
+    ``style`` is ``canonical``, ``paraphrase`` or ``terse``; ``key`` seeds what is drawn, as in ``render``. What the
+    shorthand would leave out is worded canonically there, since without it the query would be another.
+
+    Raises:
+        UserError: the style is unknown, or states a part of the changes only.
+    """
+    draw = generator(style, key)
+    named = [criterion for criterion, new in zip(criteria, changed, strict=True) if new]
+    wordings = [criterion.phrases[descriptors[criterion.name]] for criterion in named]
+    if style == "canonical":
+        return f"the same, but with {_listed([wording.canonical for wording in wordings])}"
+    if style == "terse":
+        return f"same, but {', '.join(wording.terse or wording.canonical for wording in wordings)}"
+    if style == "paraphrase":
+        opening = LIKE_THIS[int(draw.integers(len(LIKE_THIS)))]
+        clauses = [_sentence(_paraphrase(wordings[i], draw)) for i in draw.permutation(len(wordings))]
+        return " ".join([opening, *clauses])
+    if style.startswith("partial:"):
+        raise UserError(
+            f"Text style {style!r} leaves findings out, which in this task makes another query: its text names only "
+            "what changes. Use canonical, paraphrase or terse."
+        )
+    raise UserError(f"No text style is called {style!r}. Available: canonical, paraphrase, terse.")
+
+
+def _listed(phrases: Sequence[str]) -> str:
+    """Return ``A``, ``A and B`` or ``A, B and C``."""
+    return " and ".join([", ".join(phrases[:-1]), phrases[-1]] if len(phrases) > 1 else phrases)
 
 
 def generator(*keys: str) -> np.random.Generator:

@@ -64,9 +64,8 @@ class Runner:
         self.session = Session(config, registry)
         self.store = Store(config.runs)
         names = list(dict.fromkeys(config.methods or registry.defaults["methods"]))
-        controls = registry.defaults["controls"] if config.controls else []
-        rows = dict.fromkeys([*names, *controls])
-        self.plans = {name: plan_method(registry, name, config.options.get(name, {})) for name in rows}
+        rows = dict.fromkeys([*names, *(registry.controls(config.task) if config.controls else ())])
+        self.plans = {name: plan_method(registry, name, config.options.get(name, {}), config.task) for name in rows}
         self.reference = config.reference or names[0]
         if self.reference not in self.plans:
             chosen = ", ".join(self.plans)
@@ -250,9 +249,8 @@ class Runner:
             key = digest(["oracle", 1, protocol_info.identity(), self._asked[index]])
             keys.append(key)
             if self.store.find("evaluations", key) is None:
-                sides = ((trial.queries, -1), (trial.gallery, -2))
-                codes = [protocol.stated_codes(dataset, cases, unknown) for cases, unknown in sides]
-                scores = evaluation.oracle_scores(*codes).astype("float32")
+                asked = protocol.asked_codes(dataset, self.session.task, trial.queries, trial.gallery)
+                scores = evaluation.oracle_scores(asked, protocol.stated_codes(dataset, trial.gallery, -2))
                 record = EvaluationRecord(
                     key=key,
                     training_key=None,
@@ -268,7 +266,8 @@ class Runner:
                     files={},
                 )
                 ranking = evaluation.rank(scores, self.judgments[index])
-                self.store.put("evaluations", record, {"ranking.safetensors": save_ranking(ranking, scores)})
+                files = {"ranking.safetensors": save_ranking(ranking, scores.astype("float32"))}
+                self.store.put("evaluations", record, files)
         return keys
 
     def _log(self, result: Result) -> None:

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import torch
 
 from benchmark import protocol
@@ -32,6 +33,7 @@ from benchmark.own_queries import judge_own, read_queries
 from benchmark.records import DatasetInfo, EncoderInfo, digest
 from benchmark.registry import Registry
 from benchmark.resolve import dataset_name, make_dataset, make_encoder
+from benchmark.tasks import CASE_SEARCH, find_task
 
 Pictured = tuple[str, tuple[Path, ...]]
 """A case's id and its picture in each view that is used."""
@@ -41,7 +43,7 @@ class Session:
     """Everything that the methods of a run share."""
 
     def __init__(self, config: RunConfig, registry: Registry):
-        self.config = config
+        self.config, self.task = config, find_task(config.task).name
         self.cache = cache_folder(config.cache)
         self.dataset, self.dataset_label = make_dataset(registry, dataset_name(config, registry), config)
         self.searched, self.searched_label = self.dataset, self.dataset_label
@@ -136,35 +138,43 @@ class Session:
     def taught(self, trial: protocol.Trial) -> str:
         """Return a digest of all that training is told of a trial besides features: words, labels, weights."""
         dataset, cases = self.dataset, (*trial.train, *trial.valid)
-        return digest(
-            [
-                VERSION,
-                [[case.id for case in part] for part in (trial.train, trial.valid)],
-                protocol.query_texts(dataset, cases, "canonical"),
-                protocol.group_codes(dataset, cases).tolist(),
-                protocol.criterion_codes(dataset, cases).tolist(),
-                protocol.gains(dataset, trial.train, trial.train).tolist(),
-                [[criterion.name, len(criterion.values), criterion.weight] for criterion in dataset.criteria],
-            ]
-        )
+        taught = [self.lesson(part) for part in (trial.train, trial.valid)]
+        told = [
+            VERSION,
+            [[case.id for case in part] for part in (trial.train, trial.valid)],
+            [text for one in taught for text in one.texts],
+            protocol.group_codes(dataset, cases).tolist(),
+            protocol.criterion_codes(dataset, cases).tolist(),
+            protocol.judge(dataset, self.task, trial.train, trial.train).gains.tolist(),
+            [[criterion.name, len(criterion.values), criterion.weight] for criterion in dataset.criteria],
+        ]
+        # In case-search each case asks once, so the ids above say it all.
+        pairs = [] if self.task == CASE_SEARCH.name else [[one.ids for one in taught]]
+        return digest([*told, *pairs])
 
     def asked(self, trial: protocol.Trial) -> str:
         """Return a digest of the queries' words and pictures and of what is searched."""
-        told = [self.texts(trial.queries), [case.id for case in trial.queries], [case.id for case in trial.gallery]]
+        questions = self.questions(trial)
+        told = [questions.texts, questions.ids, [case.id for case in trial.gallery]]
         taught = [self.dataset_info.fingerprint] if self.config.test else []
         return digest([VERSION, *told, *taught, *([self.own.hashes] if self.own else [])])
 
-    def texts(self, queries: Sequence[Case]) -> list[str]:
-        """Return the texts of queries: the user's own, or rendered in the style of the run."""
+    def lesson(self, cases: Sequence[Case]) -> protocol.Questions:
+        """Return the queries that ``cases`` ask each other in training, in canonical words."""
+        return protocol.ask(self.dataset, self.task, cases, cases, "canonical")
+
+    def questions(self, trial: protocol.Trial) -> protocol.Questions:
+        """Return the queries of a trial: the user's own, or in the text style of the run."""
         if self.own:
-            return [self.own.texts[case.id] for case in queries]
-        return protocol.query_texts(self.searched, queries, self.config.text_style)
+            ids = tuple(case.id for case in trial.queries)
+            return protocol.Questions(ids, np.arange(len(ids)), [self.own.texts[name] for name in ids])
+        return protocol.ask(self.searched, self.task, trial.queries, trial.gallery, self.config.text_style)
 
     def judge(self, trial: protocol.Trial) -> protocol.Judgments:
         """Return the truth of a trial."""
         if self.own:
             return judge_own(self.own, self.searched, trial.gallery)
-        return protocol.judge(self.searched, self.config.task, trial.queries, trial.gallery)
+        return protocol.judge(self.searched, self.task, trial.queries, trial.gallery)
 
     @cached_property
     def _shown(self) -> dict[Pictured, Case]:
@@ -194,8 +204,8 @@ class Session:
             self.store.images(paths, progress)
         for trial in self.trials:
             for cases in (trial.train, trial.valid):
-                self.store.texts(protocol.query_texts(self.dataset, cases, "canonical"))
-            self.store.texts(self.texts(trial.queries))
+                self.store.texts(self.lesson(cases).texts)
+            self.store.texts(self.questions(trial).texts)
         release_memory()
 
     @cached_property
@@ -207,24 +217,26 @@ class Session:
         return {pictured: row for row, pictured in enumerate(self._shown)}
 
     def labelled(self, cases: Sequence[Case]) -> LabelledSet:
-        """Return the labelled set of ``cases``, one canonical query a case."""
-        texts = protocol.query_texts(self.dataset, cases, "canonical")
-        groups = torch.from_numpy(protocol.group_codes(self.dataset, cases))
+        """Return the labelled set of ``cases``, with the canonical queries that they ask each other."""
+        lesson, judged = self.lesson(cases), protocol.judge(self.dataset, self.task, cases, cases)
         return LabelledSet(
             ids=tuple(case.id for case in cases),
             images=self._features(cases, self.views),
-            groups=groups,
+            groups=torch.from_numpy(protocol.group_codes(self.dataset, cases)),
             criteria=torch.from_numpy(protocol.criterion_codes(self.dataset, cases)),
-            reference=torch.arange(len(cases)),
-            texts=self.store.texts(texts),
-            grades=torch.from_numpy(protocol.gains(self.dataset, cases, cases)),
-            strata=groups,
+            reference=torch.from_numpy(lesson.references),
+            texts=self.store.texts(lesson.texts),
+            grades=torch.from_numpy(judged.gains),
+            strata=torch.from_numpy(judged.strata.astype(np.int64)),
+            targets=None if lesson.targets is None else torch.from_numpy(lesson.targets),
         )
 
-    def queries(self, cases: Sequence[Case]) -> Queries:
-        """Return the queries of ``cases`` with their texts, without labels."""
-        images = self._features(cases, self.searched_views)
-        return Queries(tuple(case.id for case in cases), images, self.store.texts(self.texts(cases)))
+    def queries(self, trial: protocol.Trial) -> Queries:
+        """Return the queries of a trial, without labels."""
+        questions = self.questions(trial)
+        references = [trial.queries[row] for row in questions.references]
+        images = self._features(references, self.searched_views)
+        return Queries(questions.ids, images, self.store.texts(questions.texts))
 
     def gallery(self, cases: Sequence[Case]) -> Gallery:
         """Return ``cases`` as a gallery: ids and image features."""

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from benchmark.files import sha256
 
-HARNESS = frozenset({"benchmark.training", "benchmark.objective", "benchmark.evaluation"})
-"""The files of the harness that shape what a method learns: loop, loss, and the score that chooses a checkpoint."""
+HARNESS = frozenset({"benchmark.training", "benchmark.objective", "benchmark.evaluation", "benchmark.targeted"})
+"""The files of the harness that shape what a method learns: loop, loss, the score that chooses a checkpoint, and the
+batches of ``modification``."""
 FOREIGN = frozenset({"benchmark", "torch", *sys.stdlib_module_names})
 """Packages whose bases do not count: their versions are in the record."""
 

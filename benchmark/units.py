@@ -70,7 +70,7 @@ def execute(work: Work) -> Result:
         _follow_parent()
     torch.set_num_threads(work.config.threads)
     session, registry = _session(work.config.model_dump_json())
-    plan = plan_method(registry, work.method, work.config.options.get(work.method, {}))
+    plan = plan_method(registry, work.method, work.config.options.get(work.method, {}), session.task)
     try:
         return _train_and_rank(work, session, plan)
     except (Exception, SystemExit) as error:
@@ -122,7 +122,7 @@ def _train_and_rank(work: Work, session: Session, plan: MethodPlan) -> Result:
     start = time.perf_counter()
     method = _learn(work, session, plan, lines)
     trained = time.perf_counter()
-    queries, gallery = session.queries(trial.queries), session.gallery(trial.gallery)
+    queries, gallery = session.queries(trial), session.gallery(trial.gallery)
     with contained():
         scores = _scores(method, queries, gallery)
         timings = {"fit_s": round(trained - start, 3), "score_s": round(time.perf_counter() - trained, 3)}

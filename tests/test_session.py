@@ -43,4 +43,4 @@ def test_a_gallery_and_queries_carry_no_labels(tmp_path: Path) -> None:
     made = session(tmp_path, "dermoscopic")
     cases = made.trials[0].queries
     assert set(vars(made.gallery(cases))) == {"ids", "images"}
-    assert set(vars(made.queries(cases))) == {"ids", "images", "texts"}
+    assert set(vars(made.queries(made.trials[0]))) == {"ids", "images", "texts"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from benchmark.report.exact import EXACT
 from benchmark.report.leaderboard import Leaderboard, Line, column_name
 
 NONE = "–"
@@ -42,6 +43,7 @@ def _on_test(board: Leaderboard) -> list[Column]:
         Column("macro mAP ± std [95 %]", macro_with_interval, strong=True),
         Column("mAP", _points("map")),
         Column("nDCG@10", _points("ndcg_10")),
+        *_exact(board),
         Column("P@1", _points("p_1")),
         Column("P@10", _points("p_10")),
         *missed,
@@ -61,11 +63,16 @@ def _cross_validated(board: Leaderboard) -> list[Column]:
         Column("macro mAP ± SE", _with_error("macro_map", signed=False), strong=True),
         Column("mAP", _points("map")),
         Column("nDCG@10", _points("ndcg_10")),
+        *_exact(board),
         Column("P@10", _points("p_10")),
         Column("composition gap", _signed("composition_gap")),
         Column(f"row minus {board.reference} ± SE", _with_error("row_minus_reference", signed=True)),
         Column("parameters", parameters),
     ]
+
+
+def _exact(board: Leaderboard) -> list[Column]:
+    return [Column(EXACT, _points(column_name(EXACT)))] if board.table.task.exact else []
 
 
 def missed_heading(board: Leaderboard) -> str:
@@ -186,7 +193,8 @@ def _numeric(board: Leaderboard) -> list[str]:
     spread = ["macro_map_se"] if board.cross_validated else ["macro_map_std", "macro_map_low", "macro_map_high"]
     safety = [board.critical, "hard_negatives_10"] if board.critical else []
     groups = [column_name(f"AP[{name}]") for name in board.table.groups]
-    metrics = ["map", "ndcg_10", "p_1", "p_5", "p_10", "recall_10", "hit_10", "mrr"]
+    exact = [column_name(EXACT)] if board.table.task.exact else []
+    metrics = ["map", *exact, "ndcg_10", "p_1", "p_5", "p_10", "recall_10", "hit_10", "mrr"]
     beside = ["reference_minus_row", "reference_minus_row_low", "reference_minus_row_high"]
     tests = [*beside, "p_holm", "p_raw", "p_best", "wins", "wins_of"]
     compared = ["row_minus_reference", "row_minus_reference_se", "folds"] if board.cross_validated else tests

@@ -180,7 +180,7 @@ def draw_per_group(board: Leaderboard) -> Figure:
     values = [[100 * line.numbers.get(column_name(f"AP[{group}]"), float("nan")) for group in groups] for line in lines]
     extra = max(fill(name, HEADING).count("\n") for name in groups)
     size = (3.2 + 0.85 * len(groups), 1.2 + 0.3 * len(lines) + 0.15 * extra)
-    figure, axes = _new_figure(*size, _title(board, "mAP by group, points"))
+    figure, axes = _new_figure(*size, _title(board, f"mAP by {board.table.task.stratum}, points"))
     image = axes.pcolormesh(values, cmap="Blues", vmin=0, vmax=100, edgecolors="white", linewidth=1)
     axes.invert_yaxis()
     for row, of_line in enumerate(values):

@@ -15,6 +15,7 @@ import numpy as np
 from benchmark.errors import UserError
 from benchmark.evaluation import Floats, aggregate, chance
 from benchmark.protocol import Judgments
+from benchmark.report.exact import exact_chance
 from benchmark.report.table import Row, Table
 from benchmark.statistics import holm, paired_interval, sign_flip_ps, two_level_interval, wins
 
@@ -93,8 +94,8 @@ def leaderboard(table: Table, reference: str | None) -> Leaderboard:
     compare = _differences_over_folds if table.protocol.evaluate == "cv" else _tests
     methods = _mark_best(compare(named, table), table)
     if table.protocol.evaluate != "cv":
-        expected = {column_name(name): value for name, value in chance(_judgments(table)).items()}
-        apart.append(Line(CHANCE, "chance", expected))
+        expected = chance(_judgments(table)) | (exact_chance(_judgments(table)) if table.task.exact else {})
+        apart.append(Line(CHANCE, "chance", {column_name(name): value for name, value in expected.items()}))
     label = next((line.label for line in methods if line.reference), "")
     family = sum("p_raw" in line.numbers for line in methods)
     shown = label or reference or "reference"

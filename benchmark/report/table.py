@@ -19,7 +19,9 @@ from benchmark.errors import UserError
 from benchmark.evaluation import Floats, per_query
 from benchmark.protocol import Judgments
 from benchmark.records import LATER, DatasetInfo, EvaluationRecord, MethodInfo, ProtocolInfo
+from benchmark.report.exact import exact_precision
 from benchmark.store import Store, damaged, read_ranking, slug
+from benchmark.tasks import CASE_SEARCH, TASKS, Task
 
 Seeds = Mapping[int, Mapping[str, Floats]]
 """Seed -> metric -> values (q,)."""
@@ -69,12 +71,22 @@ class Table:
         return table_folder(self.dataset.name, self.protocol.task) / conditions_folder(self.protocol, self.dataset)
 
     @property
+    def task(self) -> Task:
+        """The task, for the words around the numbers."""
+        return task_of(self.protocol)
+
+    @property
     def groups(self) -> dict[str, int]:
-        """Group -> queries, in order of display; groups without a query are left out."""
+        """Group, or what else a stratum is in the task, -> queries, in order of display; without a query none."""
         first = next(iter(self.judgments.values()))
         strata = np.concatenate([judgments.strata for judgments in self.judgments.values()])
         counts = np.bincount(strata, minlength=len(first.stratum_names))
         return {name: int(count) for name, count in zip(first.stratum_names, counts, strict=True) if count}
+
+
+def task_of(protocol: ProtocolInfo) -> Task:
+    """Return the task of a protocol. A user's own queries are judged by the user, whatever was asked in training."""
+    return CASE_SEARCH if protocol.queries else TASKS.get(protocol.task, CASE_SEARCH)
 
 
 def table_folder(dataset: str, task: str) -> Path:
@@ -221,6 +233,8 @@ def _row(members: Sequence[Evaluated]) -> Row:
 
 def _measure(one: Evaluated) -> Mapping[str, Floats]:
     try:
-        return per_query(one.ranking(), one.judgments())
+        ranking, judgments = one.ranking(), one.judgments()
+        values = per_query(ranking, judgments)
+        return values | exact_precision(ranking, judgments) if task_of(one.record.protocol).exact else values
     except (ValueError, KeyError) as error:
         raise one.damaged(str(error)) from error

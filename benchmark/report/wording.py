@@ -43,7 +43,7 @@ def facts(board: Leaderboard) -> str:
         f"task {protocol.task}",
         f"{queries:,} queries" + (f" in {len(judgments)} folds" if board.cross_validated else ""),
         f"{_candidates(board)} candidates each ({GALLERIES.get(protocol.gallery, protocol.gallery)})",
-        f"groups {groups}",
+        f"{table.task.counted} {groups}",
         *([f"encoder {encoders[0]}"] if len(encoders) == 1 else []),
         f"seeds {spans(seeds)}",
         f"queries: your own, {protocol.queries}" if protocol.queries else f"text {protocol.text_style}",
@@ -75,14 +75,18 @@ def method_paragraph(board: Leaderboard) -> str:
         return (
             "Numbers are percentage points: the mean over folds of the mean over a fold's seeds. ± is the standard "
             "error over folds, for differences that of the difference paired by fold; a difference under two standard "
-            f"errors is a tie, and the simpler variant wins. {gap}"
+            f"errors is a tie, and the simpler variant wins. {gap}{_note(board)}"
         )
     missed = f" {missed_heading(board).capitalize()}: lower is better." if board.critical else ""
     return (
         "Numbers are percentage points, means over seeds. ± is the standard deviation over seeds; [95 %] is a "
-        f"two-level bootstrap interval of macro mAP (seeds, then queries within group; {BOOTSTRAP_DRAWS:,} draws), "
-        f"conditional on this gallery. {_tests(board)} {gap}{missed}"
+        f"two-level bootstrap interval of macro mAP (seeds, then queries within {board.table.task.stratum}; "
+        f"{BOOTSTRAP_DRAWS:,} draws), conditional on this gallery. {_tests(board)} {gap}{missed}{_note(board)}"
     )
+
+
+def _note(board: Leaderboard) -> str:
+    return f" {board.table.task.note}" if board.table.task.note else ""
 
 
 def _tests(board: Leaderboard) -> str:

@@ -91,7 +91,8 @@ class MethodSubject(Subject):
         train = where.train
         if wrong_labels:
             moved = train.groups.roll(7)
-            train = replace(train, groups=moved, strata=moved, grades=(moved[:, None] == moved[None]).to(torch.uint8))
+            grades = (moved[:, None] == moved[None]).to(torch.uint8)
+            train = replace(train, groups=moved, strata=moved, grades=grades, criteria=train.criteria.roll(7, 0))
         method.fit(train, where.valid, FitContext(0, torch.device(device), training, _numbers))
         return method
 

@@ -62,10 +62,11 @@ class Found:
 
 @dataclass(frozen=True)
 class Query:
-    """A query with what each method found."""
+    """A query with what each method found: its reference ``case`` with its group, and the stratum that it counts in."""
 
     case: str
     group: str
+    stratum: str
     text: str
     relevant: int
     candidates: int
@@ -88,6 +89,7 @@ class Browser:
 
     queries: list[Query]
     pictures: dict[str, Picture]
+    relevance: str
     attention: list[Attention] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -110,11 +112,11 @@ def browse(board: Leaderboard, rows: Rows, around: Surroundings) -> Browser:
     judgments = board.table.judgments[None]
     cases = {case.id: case for split in ("train", "valid", "test") for case in dataset.cases(split)}
     chosen = spread_over_groups(judgments.strata, QUERIES)
-    texts = _texts(dataset, [cases[judgments.query_ids[place]] for place in chosen], record)
-    queries = _queries(board, rows, chosen, texts)
+    asked = [_asked(dataset, judgments.query_ids[place], cases, record) for place in chosen]
+    queries = _queries(board, rows, chosen, asked, dataset)
     queries, pictures = _within_budget(queries, cases, _first_view(dataset, record))
     attention, notes = _attention(board, rows, queries, cases, Looker(around, record))
-    return Browser(queries, pictures, attention, notes)
+    return Browser(queries, pictures, board.table.task.relevance, attention, notes)
 
 
 def drawn_dataset(record: EvaluationRecord, around: Surroundings) -> Dataset:
@@ -145,10 +147,11 @@ def spread_over_groups(strata: Sequence[int] | np.ndarray[Any, Any], number: int
     return [int(own[i * len(own) // min(each, len(own))]) for own in places for i in range(min(each, len(own)))]
 
 
-def _texts(dataset: Dataset, cases: Sequence[Case], record: EvaluationRecord) -> list[str]:
-    from benchmark.protocol import query_texts
+def _asked(dataset: Dataset, name: str, cases: dict[str, Case], record: EvaluationRecord) -> tuple[Case, str]:
+    """Return the reference and the text of the query ``name``."""
+    from benchmark.protocol import recall
 
-    return query_texts(dataset, cases, record.protocol.text_style)
+    return recall(dataset, record.protocol.task, name, cases, record.protocol.text_style)
 
 
 def _first_view(dataset: Dataset, record: EvaluationRecord) -> str:
@@ -157,24 +160,29 @@ def _first_view(dataset: Dataset, record: EvaluationRecord) -> str:
     return chosen_views(dataset, record.protocol.view)[0]
 
 
-def _queries(board: Leaderboard, rows: Rows, places: Sequence[int], texts: Sequence[str]) -> list[Query]:
+def _queries(
+    board: Leaderboard, rows: Rows, places: Sequence[int], asked: Sequence[tuple[Case, str]], dataset: Dataset
+) -> list[Query]:
     judgments = board.table.judgments[None]
     lines = [line for line in (*board.lines, *board.apart) if line.row]
-    found = [_found(board, line, of_line(rows, line)[0], places) for line in lines]
+    found = [_found(board, line, of_line(rows, line)[0], places, dataset.groups) for line in lines]
     return [
         Query(
-            case=judgments.query_ids[place],
-            group=judgments.stratum_names[judgments.strata[place]],
+            case=case.id,
+            group=dataset.taxonomy[case.diagnosis],
+            stratum=judgments.stratum_names[judgments.strata[place]],
             text=text,
             relevant=int((judgments.gains[place] > 0).sum()),
             candidates=len(judgments.gallery_ids) - int(judgments.excluded[place] >= 0),
             found=[of_method[position] for of_method in found],
         )
-        for position, (place, text) in enumerate(zip(places, texts, strict=True))
+        for position, (place, (case, text)) in enumerate(zip(places, asked, strict=True))
     ]
 
 
-def _found(board: Leaderboard, line: Line, first: Evaluated, places: Sequence[int]) -> list[Found]:
+def _found(
+    board: Leaderboard, line: Line, first: Evaluated, places: Sequence[int], groups: Sequence[str]
+) -> list[Found]:
     """Return what a line found in its first seed, one entry a query."""
     assert line.row is not None
     judgments, ranking = board.table.judgments[None], first.ranking()
@@ -182,20 +190,20 @@ def _found(board: Leaderboard, line: Line, first: Evaluated, places: Sequence[in
     mark = "reads labels" if line.kind == "reads labels" else ""
     name, seed = shown_name(board, line), first.record.seed
     return [
-        Found(name, mark, seed, points(float(precision[place])), _results(judgments, place, ranking[place][:RESULTS]))
+        Found(name, mark, seed, points(float(precision[place])), _results(judgments, place, ranking[place], groups))
         for place in places
     ]
 
 
-def _results(judgments: Judgments, place: int, candidates: Sequence[int] | np.ndarray[Any, Any]) -> list[Result]:
+def _results(judgments: Judgments, place: int, candidates: np.ndarray[Any, Any], groups: Sequence[str]) -> list[Result]:
     return [
         Result(
             rank,
             judgments.gallery_ids[candidate],
-            judgments.stratum_names[judgments.gallery_groups[candidate]],
+            groups[judgments.gallery_groups[candidate]],
             int(judgments.gains[place, candidate]),
         )
-        for rank, candidate in enumerate(candidates, start=1)
+        for rank, candidate in enumerate(candidates[:RESULTS], start=1)
     ]
 
 

@@ -1,0 +1,56 @@
+"""The tasks by name, and the words that reports use for them. What a task asks and judges stands in protocol.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmark.errors import UserError, near_misses
+
+
+@dataclass(frozen=True)
+class Task:
+    """How reports speak of a task. Queries fall into strata, and macro mAP is the mean over them.
+
+    ``stratum`` is what a stratum is; ``counted`` stands before the strata with their numbers of queries; ``relevance``
+    explains gains, ``note`` what the averages are over. ``exact`` is True where gain 2 (everything equal) also has a
+    mean average precision of its own (exact.py).
+    """
+
+    name: str
+    stratum: str
+    counted: str
+    relevance: str
+    note: str = ""
+    exact: bool = False
+
+
+CASE_SEARCH = Task(
+    name="case-search",
+    stratum="group",
+    counted="groups",
+    relevance="Relevant is a case of the same group; the gain is one more for the same diagnosis and one more where "
+    "all criteria but at most one are equal.",
+)
+MODIFICATION = Task(
+    name="modification",
+    stratum="number of changes",
+    counted="queries with",
+    relevance="Relevant is a case that shows what the text changes; gain 2: all other criteria are as in the "
+    "reference, gain 1: one of them differs.",
+    note="Macro mAP is the mean over queries with one, two and three changes. mAP (grade 2) takes as relevant only "
+    "candidates whose criteria all equal the target's. Up to three queries share a reference image; intervals and "
+    "tests take them as independent, so intervals are somewhat too narrow and p values too small.",
+    exact=True,
+)
+TASKS = {task.name: task for task in (CASE_SEARCH, MODIFICATION)}
+
+
+def find_task(name: str) -> Task:
+    """Return the task ``name``.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if name not in TASKS:
+        raise UserError(f"No task is called {name!r}. {near_misses(name, TASKS)}")
+    return TASKS[name]
