@@ -50,13 +50,14 @@ def draw_edits(asking: Codes, gallery: Codes, asking_ids: Sequence[str], gallery
 
     A target is another case that differs from the reference in one to ``MOST_CHANGES`` criteria. An unknown finding
     equals none, so a reference may have some, which the text then states; a target has none, since what nobody knows
-    can be neither named nor kept. The draw is seeded with the reference's id: the same on every machine.
+    can be neither named nor kept. Targets of one reference have different findings, lest it ask the same twice. The
+    draw is seeded with the reference's id: the same on every machine.
     """
     differs = changes(asking, gallery)
     count = differs.sum(axis=2)
     fits = (count >= 1) & (count <= MOST_CHANGES) & (gallery != UNKNOWN).all(axis=1)
     fits &= np.asarray(asking_ids, dtype=object)[:, None] != np.asarray(gallery_ids, dtype=object)[None]
-    pairs = [(row, int(target)) for row, name in enumerate(asking_ids) for target in _drawn(fits[row], name)]
+    pairs = [(row, target) for row, name in enumerate(asking_ids) for target in _drawn(fits[row], gallery, name)]
     references, targets = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     return Edits(references, targets, differs[references, targets])
 
@@ -67,9 +68,11 @@ def changes(references: Codes, targets: Codes) -> NDArray[np.bool_]:
     return (references[:, None] != targets[None]) | unknown
 
 
-def _drawn(fits: NDArray[np.bool_], reference: str) -> NDArray[np.intp]:
+def _drawn(fits: NDArray[np.bool_], gallery: Codes, reference: str) -> list[int]:
     rows = np.flatnonzero(fits)
-    return rows[generator(DRAW_SEED, reference).permutation(len(rows))[:MOST_TARGETS]]
+    rows = rows[generator(DRAW_SEED, reference).permutation(len(rows))]
+    first_of_each = np.unique(gallery[rows], axis=0, return_index=True)[1]
+    return [int(row) for row in rows[np.sort(first_of_each)[:MOST_TARGETS]]]
 
 
 def edit_gains(edits: Edits, gallery: Codes) -> NDArray[np.uint8]:
