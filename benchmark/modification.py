@@ -90,6 +90,11 @@ def query_id(reference: str, target: str) -> str:
     return f"{reference}{MARK}{target}"
 
 
+def shared_references(names: Sequence[str]) -> list[str]:
+    """Return the reference (q,) of each query by its id: queries with an equal one belong together."""
+    return [name.rpartition(MARK)[0] for name in names]
+
+
 def reference_and_target(name: str, known: Collection[str]) -> tuple[str, str]:
     """Return the two case ids, both ``known``, that a query's id is made of.
 

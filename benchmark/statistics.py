@@ -1,6 +1,9 @@
 """Intervals and paired tests for macro mAP.
 
-Shapes: s seeds, q queries, k comparisons. A query that can't be judged is NaN in every seed and is left out.
+Shapes: s seeds, q queries, k comparisons, u units. A query that can't be judged is NaN in every seed and is left out.
+
+Queries are independent unless ``units`` (q,) says which of them belong together, such as those of one reference image:
+what is drawn or flipped is then the unit, with all of its queries.
 """
 
 from __future__ import annotations
@@ -17,30 +20,44 @@ TOLERANCE = 1e-12
 
 
 def two_level_interval(
-    ap: ArrayLike, strata: ArrayLike, draws: int = 10_000, seed: int = 0, level: float = 0.95
+    ap: ArrayLike,
+    strata: ArrayLike,
+    draws: int = 10_000,
+    seed: int = 0,
+    level: float = 0.95,
+    units: ArrayLike | None = None,
 ) -> tuple[float, float]:
     """Return the percentile bootstrap interval of macro mAP from ``ap`` (s, q) and ``strata`` (q,).
 
-    Each draw resamples the seeds and, within each stratum, the queries. All drawn seeds share the drawn queries, since
+    Each draw resamples the seeds and, within each stratum, the queries; or the units, whatever strata their queries are
+    of. All drawn seeds share the drawn queries, since
     every seed answered the same ones: drawing them anew for each seed would average away their variance. The interval
     is conditional on the gallery. Raises ``ValueError`` for shapes that don't fit or NaN in some seeds only.
     """
-    values, codes = _judged(np.asarray(ap, dtype=np.float64)[None], strata)
+    values, codes, owners = _judged(np.asarray(ap, dtype=np.float64)[None], strata, units)
     rng = np.random.default_rng(seed)
-    chunks = [_bootstrap(values[0], codes, count, rng) for count in _chunk_sizes(draws)]
+    if owners is None:
+        chunks = [_bootstrap(values[0], codes, count, rng) for count in _chunk_sizes(draws)]
+    else:
+        chunks = [_bootstrap_units(values[0], codes, owners, count, rng) for count in _chunk_sizes(draws)]
     low, high = np.quantile(np.concatenate(chunks), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
 def paired_interval(
-    difference: ArrayLike, strata: ArrayLike, draws: int = 10_000, seed: int = 0, level: float = 0.95
+    difference: ArrayLike,
+    strata: ArrayLike,
+    draws: int = 10_000,
+    seed: int = 0,
+    level: float = 0.95,
+    units: ArrayLike | None = None,
 ) -> tuple[float, float]:
     """Return the two-level bootstrap interval of a difference in macro mAP.
 
     ``difference`` (s, q) is AP of one method minus AP of the other on the same seed and query, so what they share
     cancels. Macro mAP is linear in AP: the difference resamples like AP itself. Raises like ``two_level_interval``.
     """
-    return two_level_interval(difference, strata, draws, seed, level)
+    return two_level_interval(difference, strata, draws, seed, level, units)
 
 
 def _bootstrap(values: Floats, codes: NDArray[np.intp], count: int, rng: np.random.Generator) -> Floats:
@@ -55,6 +72,23 @@ def _bootstrap(values: Floats, codes: NDArray[np.intp], count: int, rng: np.rand
     return statistic
 
 
+def _bootstrap_units(
+    values: Floats, codes: NDArray[np.intp], owners: NDArray[np.intp], count: int, rng: np.random.Generator
+) -> Floats:
+    """Draw seeds, and units with all of their queries. A stratum of which nothing was drawn is left out of the mean."""
+    seeds, size = len(values), int(owners.max()) + 1
+    of_seeds = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=count) / seeds  # (draws, s)
+    drawn = rng.multinomial(size, np.full(size, 1 / size), size=count)  # (draws, u)
+    means = []
+    for stratum in np.unique(codes):
+        kept = codes == stratum
+        sums = np.stack([np.bincount(owners[kept], seed[kept], minlength=size) for seed in values])  # (s, u)
+        queries = drawn @ np.bincount(owners[kept], minlength=size)
+        total = (of_seeds @ sums * drawn).sum(axis=1)
+        means.append(np.divide(total, queries, out=np.full(count, np.nan), where=queries > 0))
+    return np.asarray(np.nanmean(means, axis=0))
+
+
 def sign_flip_p(difference: ArrayLike, strata: ArrayLike, draws: int = 100_000, seed: int = 0) -> float:
     """Return the two-sided p value of a difference in macro mAP, by sign flips per query.
 
@@ -65,10 +99,14 @@ def sign_flip_p(difference: ArrayLike, strata: ArrayLike, draws: int = 100_000, 
     return float(sign_flip_ps(np.asarray(difference)[None], strata, draws, seed)[0])
 
 
-def sign_flip_ps(differences: ArrayLike, strata: ArrayLike, draws: int = 100_000, seed: int = 0) -> Floats:
+def sign_flip_ps(
+    differences: ArrayLike, strata: ArrayLike, draws: int = 100_000, seed: int = 0, units: ArrayLike | None = None
+) -> Floats:
     """Return ``sign_flip_p`` (k,) of each of ``differences`` (k, s, q), with the same signs for all of them."""
-    values, codes = _judged(np.asarray(differences, dtype=np.float64), strata)
+    values, codes, owners = _judged(np.asarray(differences, dtype=np.float64), strata, units)
     parts = (values.mean(axis=1) * macro_weights(codes)).T  # (q, k)
+    if owners is not None:
+        parts = np.stack([np.bincount(owners, column) for column in parts.T], axis=1)  # (u, k)
     observed = np.abs(parts.sum(axis=0)) - TOLERANCE
     rng = np.random.default_rng(seed)
     extreme = np.zeros(parts.shape[1], dtype=np.int64)
@@ -106,8 +144,12 @@ def _chunk_sizes(draws: int) -> list[int]:
     return [min(CHUNK, draws - start) for start in range(0, draws, CHUNK)]
 
 
-def _judged(values: Floats, strata: ArrayLike) -> tuple[Floats, NDArray[np.intp]]:
-    """Return ``values`` (k, s, q) and ``strata`` (q,) without the queries that can't be judged."""
+def _judged(
+    values: Floats, strata: ArrayLike, units: ArrayLike | None
+) -> tuple[Floats, NDArray[np.intp], NDArray[np.intp] | None]:
+    """Return ``values`` (k, s, q), ``strata`` (q,) and ``units`` (q,), numbered from 0, without the queries that can't
+    be judged; None for units where each query is one of its own.
+    """
     codes = np.asarray(strata)
     if values.ndim != 3 or values.shape[2:] != codes.shape:
         raise ValueError(f"values are {values.shape[1:]} (seeds, queries), but strata are {codes.shape} (queries,)")
@@ -117,4 +159,8 @@ def _judged(values: Floats, strata: ArrayLike) -> tuple[Floats, NDArray[np.intp]
         raise ValueError("a query is NaN for some seeds or comparisons only; it is judged for all of them or for none")
     if unjudged.all():
         raise ValueError("no query can be judged: every value is NaN")
-    return values[:, :, ~unjudged], codes[~unjudged]
+    names, owners = np.unique(np.arange(len(codes)) if units is None else np.asarray(units), return_inverse=True)
+    if len(names) == len(codes):
+        return values[:, :, ~unjudged], codes[~unjudged], None
+    owners = np.unique(owners[~unjudged], return_inverse=True)[1]
+    return values[:, :, ~unjudged], codes[~unjudged], owners

@@ -13,7 +13,7 @@ class Task:
 
     ``stratum`` is what a stratum is; ``counted`` stands before the strata with their numbers of queries; ``relevance``
     explains gains, ``note`` what the averages are over. ``exact`` is True where gain 2 (everything equal) also has a
-    mean average precision of its own (exact.py).
+    mean average precision of its own (report/exact.py). ``unit`` is what intervals and tests take as independent.
     """
 
     name: str
@@ -22,6 +22,7 @@ class Task:
     relevance: str
     note: str = ""
     exact: bool = False
+    unit: str = "query"
 
 
 CASE_SEARCH = Task(
@@ -38,9 +39,10 @@ MODIFICATION = Task(
     relevance="Relevant is a case that shows what the text changes; gain 2: all other criteria are as in the "
     "reference, gain 1: one of them differs.",
     note="Macro mAP is the mean over queries with one, two and three changes. mAP (grade 2) takes as relevant only "
-    "candidates whose criteria all equal the target's. Up to three queries share a reference image; intervals and "
-    "tests take them as independent, so intervals are somewhat too narrow and p values too small.",
+    "candidates whose criteria all equal the target's. Up to three queries share a reference, so intervals draw and "
+    "tests flip references with all of their queries.",
     exact=True,
+    unit="reference",
 )
 TASKS = {task.name: task for task in (CASE_SEARCH, MODIFICATION)}
 

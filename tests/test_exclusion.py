@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,22 @@ def judgments(own: bool = True) -> Judgments:
     gains = ((groups[:, None] == groups[None]) & ~np.eye(4, dtype=bool)).astype(np.uint8)
     excluded = np.arange(4, dtype=np.int32) if own else np.full(4, -1, dtype=np.int32)
     return Judgments(IDS, IDS, gains, excluded, groups, ("X", "Y"), groups)
+
+
+def test_a_query_goes_with_its_reference_whatever_its_own_id() -> None:
+    # Of three queries, a asks two and c one; each is searched among the other three cases.
+    whole = replace(
+        judgments(),
+        query_ids=("a>b", "a>c", "c>b"),
+        gains=np.array([[0, 2, 0, 1], [0, 0, 2, 0], [1, 2, 0, 0]], dtype=np.uint8),
+        excluded=np.array([0, 0, 2], dtype=np.int32),
+        strata=np.array([0, 1, 0], dtype=np.uint8),
+    )
+    ranking = np.array([[1, 2, 3], [3, 2, 1], [3, 1, 0]], dtype=np.uint16)
+    left = reduced_judgments(whole, {"a"})
+    assert left.query_ids == ("c>b",)
+    assert left.gains.tolist() == [[2, 0, 0]]
+    assert reduced_ranking(ranking, whole, {"a"}).tolist() == [[2, 0]]  # d and b, rows 2 and 0 without a
 
 
 def test_a_ranking_without_a_case_worked_out_by_hand() -> None:

@@ -297,6 +297,7 @@ def test_a_run_has_its_controls_its_strata_and_its_page(tmp_path: Path, benchmar
     assert "72 queries; 23 candidates each" in text and "queries with 1 change " in text
     assert "mAP (grade 2) |" in text
     assert "Macro mAP is the mean over queries with one, two and three changes." in text
+    assert "(seeds, then references; 10,000 draws)" in text and "signs flipped by reference" in text
     groups = {row["group"] for row in csv.DictReader((board.parent / "per_group.csv").open())}
     assert groups == {"1 change", "2 changes"}, "two criteria have no three changes"
     again = benchmark(*RUN, *SMALL, "--dry-run")

@@ -126,6 +126,40 @@ def test_a_strong_effect_reaches_the_smallest_p_and_its_sign_does_not_matter():
     assert sign_flip_p(-difference, STRATA, draws=10_000) == 1 / 10_001
 
 
+def test_queries_of_one_unit_flip_together():
+    # |+-3 +-4| >= 7 for 2 of 4 sign vectors; each query alone, |+-1 +-2 +-4| >= 7 for 2 of 8.
+    difference = [[[1.0, 2.0, 4.0]]]
+    assert sign_flip_ps(difference, [0, 0, 0], units=["a", "a", "b"])[0] == pytest.approx(0.5, abs=0.01)
+    assert sign_flip_ps(difference, [0, 0, 0])[0] == pytest.approx(0.25, abs=0.01)
+
+
+def test_queries_of_one_unit_are_drawn_together():
+    """Three copies of each query tell no more than one: as a unit they leave the interval as wide as it was."""
+    ap = simulated_ap(np.random.default_rng(0))[:, STRATA == 0]
+    strata, copies = np.zeros(ap.shape[1], dtype=int), np.repeat(ap, 3, axis=1)
+    alone = np.diff(two_level_interval(ap, strata))
+    unit = np.repeat(np.arange(ap.shape[1]), 3)
+    together = np.diff(two_level_interval(copies, np.repeat(strata, 3), units=unit))
+    assert together == pytest.approx(alone, rel=0.05)
+    assert np.diff(two_level_interval(copies, np.repeat(strata, 3))) < 0.9 * alone
+
+
+def test_a_unit_brings_its_queries_of_every_stratum():
+    # Two units, each with a query of both strata: macro mAP of a draw is 0 (b twice), 1 (a twice) or 1/2.
+    ap, units = np.array([[1.0, 0.0, 1.0, 0.0]]), ["a", "b", "a", "b"]
+    assert two_level_interval(ap, [0, 0, 1, 1], level=0.4, units=units) == (0.5, 0.5)
+    assert two_level_interval(ap, [0, 0, 1, 1], level=0.95, units=units) == (0.0, 1.0)
+
+
+def test_a_unit_of_one_query_changes_nothing_and_unjudged_queries_are_left_out_of_units():
+    ap = simulated_ap(np.random.default_rng(0))
+    assert two_level_interval(ap, STRATA, draws=500, units=range(len(STRATA))) == two_level_interval(ap, STRATA, 500)
+    wider = np.hstack([np.full((len(ap), 2), np.nan), ap])
+    units = np.arange(len(STRATA)) // 2
+    left = two_level_interval(wider, np.concatenate([[0, 7], STRATA]), draws=500, units=[0, 99, *units])
+    assert left == two_level_interval(ap, STRATA, draws=500, units=units)
+
+
 def test_no_difference_at_all_is_p_one():
     assert sign_flip_p(np.zeros((5, 60)), STRATA, draws=100) == 1.0
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from benchmark.errors import UserError
 from benchmark.evaluation import Floats, aggregate, chance
+from benchmark.modification import shared_references
 from benchmark.protocol import Judgments
 from benchmark.report.exact import exact_chance
 from benchmark.report.table import Row, Table
@@ -114,6 +115,11 @@ def _judgments(table: Table) -> Judgments:
     return next(iter(table.judgments.values()))
 
 
+def units(table: Table) -> list[str] | None:
+    """Return the reference of each query (q,) where several queries share one, else None."""
+    return shared_references(_judgments(table).query_ids) if table.task.unit == "reference" else None
+
+
 # ------------------------------------------------------------------------------------------------ a row's own numbers
 
 
@@ -124,7 +130,8 @@ def _on_test(row: Row, table: Table) -> Numbers:
     macro = [aggregate(values, _judgments(table))["macro mAP"] for values in seeds.values()]
     if len(macro) > 1:
         numbers["macro_map_std"] = float(np.std(macro, ddof=1))
-    low, high = two_level_interval(precisions(row, row.seeds), _judgments(table).strata, draws=BOOTSTRAP_DRAWS)
+    ap, strata = precisions(row, row.seeds), _judgments(table).strata
+    low, high = two_level_interval(ap, strata, draws=BOOTSTRAP_DRAWS, units=units(table))
     return numbers | {"macro_map_low": low, "macro_map_high": high, **_counts(row)}
 
 
@@ -215,7 +222,7 @@ def _tests(lines: list[Line], table: Table) -> list[Line]:
         return lines
     raw = _p_values([reference - row for _, reference, row in pairs], table)
     for (position, reference, row), p, adjusted in zip(pairs, raw, holm(raw), strict=True):
-        low, high = paired_interval(reference - row, strata, draws=BOOTSTRAP_DRAWS)
+        low, high = paired_interval(reference - row, strata, draws=BOOTSTRAP_DRAWS, units=units(table))
         seeds = [[_macro(ap, table) for ap in side] for side in (reference, row)]
         added = {
             "reference_minus_row": float(np.mean(seeds[0]) - np.mean(seeds[1])),
@@ -241,7 +248,7 @@ def _paired(first: Row, second: Row) -> tuple[Floats, Floats]:
 def _p_values(differences: Sequence[Floats], table: Table) -> Floats:
     """Return the p value of each difference (s, q). Seeds are averaged first, so that rows may have different ones."""
     averaged = np.stack([difference.mean(axis=0, keepdims=True) for difference in differences])
-    return sign_flip_ps(averaged, _judgments(table).strata, draws=TEST_DRAWS)
+    return sign_flip_ps(averaged, _judgments(table).strata, draws=TEST_DRAWS, units=units(table))
 
 
 def _mark_best(lines: list[Line], table: Table) -> list[Line]:

@@ -77,10 +77,12 @@ def method_paragraph(board: Leaderboard) -> str:
             "error over folds, for differences that of the difference paired by fold; a difference under two standard "
             f"errors is a tie, and the simpler variant wins. {gap}{_note(board)}"
         )
+    task = board.table.task
+    drawn = f"queries within {task.stratum}" if task.unit == "query" else f"{task.unit}s"
     missed = f" {missed_heading(board).capitalize()}: lower is better." if board.critical else ""
     return (
         "Numbers are percentage points, means over seeds. ± is the standard deviation over seeds; [95 %] is a "
-        f"two-level bootstrap interval of macro mAP (seeds, then queries within {board.table.task.stratum}; "
+        f"two-level bootstrap interval of macro mAP (seeds, then {drawn}; "
         f"{BOOTSTRAP_DRAWS:,} draws), conditional on this gallery. {_tests(board)} {gap}{missed}{_note(board)}"
     )
 
@@ -95,8 +97,8 @@ def _tests(board: Leaderboard) -> str:
         return f"p and wins are left open: no row of this table is of {name}, the method to test against."
     return (
         f"p: two-sided sign-flip test of the difference in macro mAP between {name} and the row ({TEST_DRAWS:,} draws, "
-        f"signs flipped by query), adjusted by Holm over the {board.family} rows that {name} is tested against. "
-        f"Wins by seed: seeds in which {name} has the higher macro mAP."
+        f"signs flipped by {board.table.task.unit}), adjusted by Holm over the {board.family} rows that {name} is "
+        f"tested against. Wins by seed: seeds in which {name} has the higher macro mAP."
     )
 
 
