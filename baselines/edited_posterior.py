@@ -59,8 +59,7 @@ class EditedPosterior(Method):
             text = self._logits("text", train.texts[rows].pooled)
             return {"image": _cross_entropy(image, findings[cases]), "text": _cross_entropy(text, named[rows])}
 
-        score = lambda: self.score(valid.queries(), valid.gallery())  # noqa: E731
-        fit_module(self.model, loss, score, train, valid, context)
+        fit_module(self.model, loss, lambda: self.score(valid.queries(), valid.gallery()), train, valid, context)
 
     def score(self, queries: Queries, gallery: Gallery) -> Tensor:
         """Return the log probabilities of agreement (q, g) on the CPU."""

@@ -17,12 +17,13 @@ from benchmark import protocol
 from benchmark.config import NoOptions, RunConfig
 from benchmark.errors import UserError
 from benchmark.interfaces import Case, DatasetContext, Phrases
+from benchmark.methods import plan_method
 from benchmark.modification import UNKNOWN, Edits, draw_edits, edit_gains, reference_and_target
 from benchmark.registry import load_registry
 from benchmark.rendering import render_changes
 from benchmark.report.exact import EXACT, exact_chance, exact_precision
 from benchmark.session import Session
-from benchmark.targeted import with_targets
+from benchmark.targeted import TargetedMethod, with_targets
 from plugins.datasets.seven_point import CRITERIA
 from tests.conftest import FAST, ROOT, TOY, TOY_RUN, Command
 from tests.toy import ToyDataset
@@ -248,6 +249,14 @@ def test_a_batch_holds_the_target_of_every_query_that_was_drawn(tmp_path: Path) 
     assert data.reference[more[3:]].tolist() == data.targets[rows].tolist()
     drawn_for_one = {int(with_targets(data, rows[:1])[1]) for _ in range(50)}
     assert len(drawn_for_one) > 1, "each query of the target has its turn"
+
+
+def test_only_this_task_trains_with_targets_and_its_keys_hold_the_file_that_does() -> None:
+    registry = load_registry()
+    plans = {task: plan_method(registry, "tirg", {}, task) for task in ("case-search", TASK)}
+    assert plans[TASK].composed is TargetedMethod
+    assert plans[TASK].sources().keys() - plans["case-search"].sources().keys() == {"benchmark.targeted"}
+    assert "posterior" in registry.controls("case-search") and "posterior" not in registry.controls(TASK)
 
 
 def test_data_without_targets_and_targets_without_queries_bring_nothing(tmp_path: Path) -> None:
