@@ -10,5 +10,13 @@ class EditedPosteriorOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    width: int = Field(256, ge=1, description="hidden width of both classifiers")
-    dropout: float = Field(0.3, ge=0, lt=1, description="dropout before and after the hidden layer")
+    width: int = Field(
+        256, ge=1, description="hidden width of both classifiers", json_schema_extra={"search": [64, 128, 256, 512]}
+    )
+    dropout: float = Field(
+        0.3,
+        ge=0,
+        lt=1,
+        description="dropout before and after the hidden layer",
+        json_schema_extra={"search": {"low": 0.0, "high": 0.7}},
+    )
