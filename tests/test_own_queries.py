@@ -113,6 +113,10 @@ def test_own_queries_have_a_table_and_trec_files(tmp_path: Path, benchmark: Comm
     runs = list((tmp_path / "runs/report/trec").glob("*/*.run"))
     assert len(runs) == 2
     assert len(runs[0].read_text().splitlines()) == 3 * 24
+    assert benchmark("report", "--html", "--plugin", TOY_RUN[2]).returncode == 0
+    page = (tmp_path / "runs/report/html/toy.html").read_text()
+    assert "only what the file of queries lists is" in page
+    assert "equality of labels" not in page
     trained = len(list((tmp_path / "runs/trainings").iterdir()))
     assert benchmark(*RUN).returncode == 0, "the dataset's own queries use the same weights"
     assert len(list((tmp_path / "runs/trainings").iterdir())) == trained

@@ -119,11 +119,19 @@ def unknown(board: Leaderboard) -> list[str]:
         *(["How any of these methods does on photographs of patients."] if board.table.dataset.synthetic else []),
         "How the order would be with other cases, another clinic, camera or population: intervals hold for this "
         "gallery and this split.",
-        "What doctors would ask: the words of a query are made from the labels of its case, not written by a person.",
-        "What doctors would find useful: relevance is equality of labels, and nobody has judged a result by eye.",
+        *_unasked(board),
         "Whether other options, more training or another encoder would change the order: only what is listed was run.",
         "Whether two rows that a test does not separate are equal: a high p shows no difference, not sameness.",
         *([f"How much the seed matters for {', '.join(single)}: there is one seed."] if single else []),
+    ]
+
+
+def _unasked(board: Leaderboard) -> list[str]:
+    if board.table.protocol.queries:
+        return ["What else is relevant: only what the file of queries lists is, and it lists what its author knew."]
+    return [
+        "What users would ask: the words of a query are made from the labels of its case, not written by a person.",
+        "What users would find useful: relevance is equality of labels, and nobody has judged a result by eye.",
     ]
 
 
