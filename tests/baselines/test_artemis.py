@@ -24,7 +24,8 @@ from baselines.artemis import (
     native_loss,
 )
 from baselines.artemis_options import ARTEMISOptions
-from benchmark.interfaces import FeatureSpec, ImageFeatures, Options, TextFeatures
+from benchmark.interfaces import Options
+from tests.baselines.small import SPEC, batch, filled
 
 FIXTURE = json.loads((Path(__file__).parent / "parity" / "artemis.json").read_text())
 AUTHORS_LAYER = {
@@ -35,12 +36,6 @@ AUTHORS_LAYER = {
     "implicit.2": "Attention_IS.attention.2",
 }
 NAMES = {f"{ours}.{kind}": f"{layer}.{kind}" for ours, layer in AUTHORS_LAYER.items() for kind in ("weight", "bias")}
-
-
-def filled(shape: list[int], tensor: int, scale: float) -> Tensor:
-    """The rule that the fixture states."""
-    values = [round(scale * math.sin(0.9 * k + 1.3 * tensor), 4) for k in range(math.prod(shape))]
-    return torch.tensor(values).reshape(shape)
 
 
 def published() -> TextMatching:
@@ -159,17 +154,6 @@ def test_a_candidate_of_zeros_scores_zero_and_stops_no_training() -> None:
     terms.sum().backward()
     assert terms.tolist() == [[[0.0], [0.0]], [[0.0], [0.0]]]
     assert zeros.grad is not None and zeros.grad.isfinite().all()
-
-
-SPEC = FeatureSpec((3, 5), ((2, 2), (1, 1)), image_width=5, text_width=7, groups=2, criteria=())
-
-
-def batch(size: int, seed: int = 0) -> tuple[ImageFeatures, TextFeatures]:
-    draw = torch.Generator().manual_seed(seed)
-    pooled, text = torch.randn(size, 5, generator=draw), torch.randn(size, 7, generator=draw)
-    levels = (torch.randn(size, 4, 3, generator=draw), pooled[:, None])
-    texts = TextFeatures(text[:, None], torch.ones(size, 1, dtype=torch.bool), text)
-    return ImageFeatures(levels, SPEC.grids, pooled), texts
 
 
 def composer() -> ARTEMIS:

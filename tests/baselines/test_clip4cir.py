@@ -15,7 +15,7 @@ from torch.testing import assert_close
 
 from baselines.clip4cir import NATIVE_LOGIT_SCALE, CLIP4Cir, Combiner, native_loss
 from baselines.options import CLIP4CirOptions
-from benchmark.interfaces import FeatureSpec, ImageFeatures, TextFeatures
+from tests.baselines.small import SPEC, batch, filled
 
 FIXTURE = json.loads((Path(__file__).parent / "parity" / "combiner.json").read_text())
 AUTHORS_LAYER = {
@@ -32,12 +32,6 @@ AUTHORS_DROPOUT = {
     "residual.2": "dropout3",
     "text_share.2": "dynamic_scalar.2",
 }
-
-
-def filled(shape: list[int], tensor: int, scale: float) -> Tensor:
-    """The rule that the fixture states."""
-    values = [round(scale * math.sin(0.9 * k + 1.3 * tensor), 4) for k in range(math.prod(shape))]
-    return torch.tensor(values).reshape(shape)
 
 
 def empty() -> Combiner:
@@ -139,17 +133,6 @@ def test_a_share_of_one_leaves_the_text() -> None:
 def test_the_native_loss_of_two_equal_candidates_is_a_coin_toss() -> None:
     queries, targets = torch.eye(2), torch.tensor([[3.0, 3.0], [3.0, 3.0]])
     assert native_loss(queries, targets).item() == pytest.approx(math.log(2), abs=1e-6)
-
-
-SPEC = FeatureSpec((3, 5), ((2, 2), (1, 1)), image_width=5, text_width=7, groups=2, criteria=())
-
-
-def batch(size: int, seed: int = 0) -> tuple[ImageFeatures, TextFeatures]:
-    draw = torch.Generator().manual_seed(seed)
-    pooled, text = torch.randn(size, 5, generator=draw), torch.randn(size, 7, generator=draw)
-    levels = (torch.randn(size, 4, 3, generator=draw), pooled[:, None])
-    texts = TextFeatures(text[:, None], torch.ones(size, 1, dtype=torch.bool), text)
-    return ImageFeatures(levels, SPEC.grids, pooled), texts
 
 
 def composer() -> CLIP4Cir:

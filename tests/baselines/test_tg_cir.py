@@ -16,6 +16,7 @@ from torch.testing import assert_close
 from baselines.tg_cir import NATIVE_SCALE, TGCIR, Part, Tokens, divergence, native_loss, overlap
 from baselines.tg_cir_options import TGCIROptions
 from benchmark.interfaces import Batch, FeatureSpec, ImageFeatures, Representation, TextFeatures
+from tests.baselines.small import SPEC, batch, filled
 
 FIXTURE = json.loads((Path(__file__).parent / "parity" / "tg_cir.json").read_text())
 AUTHORS = {
@@ -37,12 +38,6 @@ AUTHORS_LOSS = {
     "mask_distillation": ("ckd", "nu_"),
     "ranking_distillation": ("kl", "kappa_"),
 }
-
-
-def filled(shape: list[int], tensor: int, scale: float) -> Tensor:
-    """The rule that the fixture states."""
-    values = [round(scale * math.sin(0.9 * k + 1.3 * tensor), 4) for k in range(math.prod(shape))]
-    return torch.tensor(values).reshape(shape)
 
 
 def authors_value(name: str) -> Tensor:
@@ -236,17 +231,6 @@ def test_the_teacher_sees_positives_of_its_query_alone() -> None:
         logits = 10 * module.teacher.vectors(composed) @ module.teacher.vectors(tokens[[target, 2]]).T
         expected.add(round((logits[0].logsumexp(0) - logits[0, 0]).item(), 4))
     assert seen == expected
-
-
-SPEC = FeatureSpec((3, 5), ((2, 2), (1, 1)), image_width=5, text_width=7, groups=2, criteria=())
-
-
-def batch(size: int, seed: int = 0) -> tuple[ImageFeatures, TextFeatures]:
-    draw = torch.Generator().manual_seed(seed)
-    pooled, text = torch.randn(size, 5, generator=draw), torch.randn(size, 7, generator=draw)
-    levels = (torch.randn(size, 4, 3, generator=draw), pooled[:, None])
-    texts = TextFeatures(text[:, None], torch.ones(size, 1, dtype=torch.bool), text)
-    return ImageFeatures(levels, SPEC.grids, pooled), texts
 
 
 def composer() -> TGCIR:

@@ -15,7 +15,7 @@ from torch.testing import assert_close
 
 from baselines.options import TIRGOptions
 from baselines.tirg import NATIVE_SCALE, TIRG, TIRGCompose, native_loss
-from benchmark.interfaces import FeatureSpec, ImageFeatures, TextFeatures
+from tests.baselines.small import SPEC, batch, filled
 
 FIXTURE = json.loads((Path(__file__).parent / "parity" / "tirg.json").read_text())
 AUTHORS_LAYER = {
@@ -25,12 +25,6 @@ AUTHORS_LAYER = {
     "residual.2": "res_info_composer.3",
     "residual.4": "res_info_composer.5",
 }
-
-
-def filled(shape: list[int], tensor: int, scale: float, offset: float = 0.0) -> Tensor:
-    """The rule that the fixture states."""
-    values = [round(offset + scale * math.sin(0.9 * k + 1.3 * tensor), 4) for k in range(math.prod(shape))]
-    return torch.tensor(values).reshape(shape)
 
 
 def authors_value(name: str) -> Tensor:
@@ -141,17 +135,6 @@ def test_the_native_loss_of_two_orthogonal_pairs() -> None:
     queries, targets = torch.tensor([[3.0, 0.0], [0.0, 5.0]]), torch.tensor([[2.0, 0.0], [0.0, 1.0]])
     assert native_loss(queries, targets).item() == pytest.approx(math.log1p(math.exp(-16)), abs=1e-7)
     assert native_loss(queries, targets, 1.0).item() == pytest.approx(math.log1p(math.exp(-1)), abs=1e-6)
-
-
-SPEC = FeatureSpec((3, 5), ((2, 2), (1, 1)), image_width=5, text_width=7, groups=2, criteria=())
-
-
-def batch(size: int, seed: int = 0) -> tuple[ImageFeatures, TextFeatures]:
-    draw = torch.Generator().manual_seed(seed)
-    pooled, text = torch.randn(size, 5, generator=draw), torch.randn(size, 7, generator=draw)
-    levels = (torch.randn(size, 4, 3, generator=draw), pooled[:, None])
-    texts = TextFeatures(text[:, None], torch.ones(size, 1, dtype=torch.bool), text)
-    return ImageFeatures(levels, SPEC.grids, pooled), texts
 
 
 def composer(width: int = 16) -> TIRG:

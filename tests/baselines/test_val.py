@@ -16,6 +16,7 @@ from torch.testing import assert_close
 from baselines.val import NATIVE_MARGIN, VAL, LevelComposition, SpatialConvolution, in_a_row, native_loss
 from baselines.val_options import VALOptions
 from benchmark.interfaces import FeatureSpec, ImageFeatures, TextFeatures
+from tests.baselines.small import filled
 
 FIXTURE = json.loads((Path(__file__).parent / "parity" / "val.json").read_text())
 WIDTH, BATCH, LEVELS = FIXTURE["width"], FIXTURE["batch"], range(len(FIXTURE["grids"]))
@@ -34,12 +35,6 @@ NAMES = {
     **{f"{ours}.norm.{a}": f"{theirs}/BatchNorm/{b}" for ours, theirs in BLOCKS.items() for a, b in NORM.items()},
 }
 OFFSETS = {"gamma": 1.0, "moving_variance": 1.0, "beta": 0.5}
-
-
-def filled(shape: list[int], tensor: int, scale: float, offset: float = 0.0) -> Tensor:
-    """The rule that the fixture states."""
-    values = [round(offset + scale * math.sin(0.9 * k + 1.3 * tensor), 4) for k in range(math.prod(shape))]
-    return torch.tensor(values).reshape(shape)
 
 
 def authors_value(name: str) -> Tensor:
