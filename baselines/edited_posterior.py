@@ -1,5 +1,5 @@
-"""Edited posterior: classify the criteria, overwrite what the text names, retrieve by agreement (PROTOCOL.md,
-"Task modification").
+"""Edited posterior: classify the criteria, overwrite what the text names, retrieve by agreement (benchmark/README.md,
+"Tasks").
 
 The control of ``modification`` that composes by rule instead of embeddings: relevance there is "all criteria agree",
 so the product over criteria of the probability of agreement estimates the probability of relevance, with the criteria

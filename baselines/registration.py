@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmark.hookspecs import Register, hookimpl
 
 OPTIONS = "baselines.options"
-CONTROL = "control, dermcir PROTOCOL.md"
+CONTROL = "control, dermcir benchmark/README.md"
 
 
 @hookimpl

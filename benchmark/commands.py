@@ -62,7 +62,7 @@ def banner(runner: Runner) -> None:
     if session.own:
         words += f" Asked: {session.own.label}, of {session.own.path}."
     if session.dataset.synthetic or session.searched.synthetic:
-        words += " SYNTHETIC: the images are drawn; nothing here says how a method does on patients."
+        words += " SYNTHETIC: the images are drawn; nothing here says how a method does on real ones."
     if not (runner.config.dataset or runner.config.test) and session.dataset.synthetic:
         preferred = runner.registry.defaults["dataset"]
         words += f" To run on {preferred}, set its root (see the README)."
@@ -114,11 +114,14 @@ def _report_run(runner: Runner, outcome: Outcome, as_json: bool) -> None:
     folder = runner.config.runs / "report"
     for board in boards:
         write_board(board, folder)
-    if runner.session.own:
-        _write_trec(chosen, folder)
     _show(boards, as_json)
     _warn_unjudged(chosen)
-    err.print(f"Tables and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
+    if runner.session.own:
+        _write_trec(chosen, folder)
+        found = report.write_found(chosen, folder)
+        err.print(f"The first cases of every query: {found}", markup=False, highlight=False, soft_wrap=True)
+    words = f"Tables and figures of this run: {folder}. Of all stored runs: python -m benchmark report"
+    err.print(words, markup=False, highlight=False, soft_wrap=True)
 
 
 def _show(boards: list[report.Leaderboard], as_json: bool) -> None:

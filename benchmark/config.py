@@ -28,8 +28,8 @@ class NoOptions(Strict):
 
 
 class Training(Strict):
-    """The unified training that every trained method gets (METHODS.md, "Unified objective"). ``search`` is what `tune`
-    may set (search_space.py), the same for every method.
+    """The unified training that every trained method gets (benchmark/README.md, "Unified objective"). ``search`` is
+    what `tune` may set (search_space.py), the same for every method.
     """
 
     epochs: int = Field(40, ge=1, description="at most this many passes over the training queries")
@@ -87,7 +87,7 @@ class RunConfig(Strict):
     runs: Path = Path("runs")
     cache: Path | None = None
     plugins: tuple[str, ...] = ()
-    training: Training = Training()  # type: ignore[call-arg]
+    training: Training = Training()
     options: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @field_validator("seeds", mode="before")

@@ -3,7 +3,8 @@
     {"id": "q1", "image": "photos/arm.jpg", "text": "blue-whitish veil, irregular streaks", "relevant": ["Nal003"]}
 
 ``image`` is relative to the file's folder; ``relevant`` lists ids of the gallery. A query without it is ranked and not
-judged.
+judged. A query whose picture is a case of the gallery is not its own candidate, so its own id in ``relevant`` counts
+for nothing.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from benchmark.records import digest
 
 STRATUM = "queries"
 SHOWN = 5
+EXAMPLES = {"relevant": ', for example ["case-4"]'}
 
 
 class Line(Strict):
@@ -49,7 +51,8 @@ class OwnQueries:
         """How a record names them, e.g. ``12 queries, list 3f9c02ab``."""
         pairs = zip(self.lines, self.hashes, strict=True)
         content = [[line.id, line.text, line.relevant, picture] for line, picture in pairs]
-        return f"{len(self.lines)} queries, list {digest(content)[:8]}"
+        count = f"{len(self.lines)} {'query' if len(self.lines) == 1 else 'queries'}"
+        return f"{count}, list {digest(content)[:8]}"
 
     @property
     def texts(self) -> dict[str, str]:
@@ -112,7 +115,7 @@ def _first_problem(error: ValidationError) -> str:
         return f"unknown key {place!r}. {near_misses(place, Line.model_fields)}"
     if first["type"] == "missing":
         return f"the key {place!r} is missing; a query has id, image and text."
-    return f"{place or 'the line'}: {first['msg']}."
+    return f"{place or 'the line'}: {first['msg']}{EXAMPLES.get(place, '')}."
 
 
 def judge_own(queries: OwnQueries, dataset: Dataset, gallery: Sequence[Case]) -> Judgments:
@@ -130,7 +133,7 @@ def judge_own(queries: OwnQueries, dataset: Dataset, gallery: Sequence[Case]) ->
             near = ", ".join(get_close_matches(unknown[0], row) or list(row)[:3])
             raise UserError(
                 f"{queries.path}: query {line.id!r}: {unknown[0]!r} is none of the gallery's {len(row)} cases, which "
-                f"have ids such as {near}."
+                f"have ids such as {near}. --gallery split searches the test cases, archive those of train and valid."
             )
         gains[number, [row[name] for name in line.relevant]] = 1
     excluded = _own_rows(queries, gallery)

@@ -178,7 +178,7 @@ def judge(dataset: Dataset, task: str, queries: Sequence[Case], gallery: Sequenc
 
     Gain in ``case-search``: 0 where the group differs; else 1, +1 for the same fine diagnosis, +1 where all criteria
     but at most one are equal. Gain in ``modification``: 2 where all criteria equal the target's, 1 where the named
-    changes hold and one unnamed criterion differs (PROTOCOL.md).
+    changes hold and one unnamed criterion differs (benchmark/README.md).
 
     Raises:
         UserError: the task is unknown, or there is nothing to ask.

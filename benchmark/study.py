@@ -20,7 +20,7 @@ from optuna.trial import TrialState
 from benchmark.search_space import Choice, Range, Space
 
 SEPARATE = 2.0
-"""A difference of fewer standard errors is a tie (PROTOCOL.md, "Choosing without looking")."""
+"""A difference of fewer standard errors is a tie (benchmark/README.md, "Choosing without looking")."""
 
 
 @dataclass(frozen=True)

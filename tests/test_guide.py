@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 import re
 import shlex
 from pathlib import Path
@@ -16,6 +17,7 @@ from pydantic import Field
 from benchmark import hookspecs, interfaces, search_space
 from benchmark.interfaces import Options
 from benchmark.new import Plan, read_template
+from benchmark.own_queries import read_queries
 from benchmark.registry import KINDS
 from tests.conftest import FAST, ROOT, TOY, TOY_RUN, Command
 
@@ -82,7 +84,7 @@ def write_cases(folder: Path) -> None:
 
 
 def test_every_block_is_of_a_kind_that_is_tested() -> None:
-    assert set(re.findall(r"^ *```(\w+)", GUIDE, flags=re.MULTILINE)) == {"python", "console", "toml", "csv"}
+    assert set(re.findall(r"^ *```(\w+)", GUIDE, flags=re.MULTILINE)) == {"python", "console", "toml", "csv", "json"}
     assert len(WRITTEN_OUT) + len(GENERATED) + len(TESTS) + len(FRAGMENTS) == len(blocks("python"))
     assert len(NEW) == len(GENERATED)
 
@@ -146,7 +148,8 @@ def adapted(command: str) -> list[str]:
     words = shlex.split(command)[3:]
     if words[0] not in ("run", "tune"):
         return words
-    toy = {"--dataset": "toy", "--encoder": "mean-colour"}
+    words = ["toy" if word == "synthetic" else word for word in words]  # which would be drawn first, for a minute
+    toy = {"--encoder": "mean-colour"} if "--train" in words else {"--dataset": "toy", "--encoder": "mean-colour"}
     added = [word for flag, value in toy.items() if flag not in words for word in (flag, value)]
     brief = ("--dry-run",) if words[0] == "run" else (*FAST, "--trials", "1")
     return [*words, "--plugin", str(TOY), *added, *brief, "--quiet", "--jobs", "1"]
@@ -157,6 +160,13 @@ def test_the_commands_of_the_guide_work_one_after_another(desk: Path, benchmark:
     for command in COMMANDS:
         done = benchmark(*adapted(command))
         assert done.returncode == 0, f"{command}: {done.stderr}"
+
+
+def test_the_queries_of_the_guide_can_be_asked(desk: Path) -> None:
+    (line,) = [json.loads(code) for code in blocks("json")]
+    Image.new("RGB", (32, 24)).save(desk / line["image"])
+    (desk / "q.jsonl").write_text(json.dumps(line))
+    assert read_queries(desk / "q.jsonl").texts == {"q1": "blurred edge, dots present"}
 
 
 def test_the_entry_point_of_the_guide_is_the_one_that_new_writes(tmp_path: Path, benchmark: Command) -> None:

@@ -52,6 +52,18 @@ def test_what_it_writes_runs_and_scores_with_its_options(kind: str, tmp_path: Pa
     assert len((tmp_path / "my_own.py").read_text().splitlines()) <= 75
 
 
+def test_an_encoder_refuses_a_model_that_is_not_there(benchmark: Command) -> None:
+    assert benchmark("new", "encoder", "mine").returncode == 0
+    choice = (*TOY_DATA, *SMALL, "--encoder", "mine", "--set", "mine.model=resnet19")
+    for command in (
+        ("run", *SHORT, "--plugin", "mine.py", *choice),
+        ("check", "mine.py", "--set", "mine.model=resnet19"),
+    ):
+        done = benchmark(*command)
+        assert "timm has no model 'resnet19'" in done.stdout + done.stderr
+        assert "defect" not in done.stderr and done.returncode == (2 if command[0] == "run" else 1)
+
+
 def test_a_method_of_full_control_runs_too(benchmark: Command) -> None:
     assert benchmark("new", "method", "mine", "--full", "--folder", "deep/er").returncode == 0
     choice = (*TOY_DATA, *TOY_ENCODER, "--methods", "mine", "--set", "mine.width=16")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def test_a_picture_of_the_gallery_is_not_its_own_candidate(tmp_path: Path) -> No
 
 def test_the_name_of_a_list_follows_its_content(tmp_path: Path) -> None:
     first = read_queries(written(tmp_path, query(tmp_path, "q1"))).label
-    assert first.startswith("1 queries, list ")
+    assert first.startswith("1 query, list ")
     assert read_queries(written(tmp_path, query(tmp_path, "q1"))).label == first
     assert read_queries(written(tmp_path, query(tmp_path, "q1", text="thin border"))).label != first
     picture(tmp_path / "q1.png", (0, 0, 0))
@@ -113,6 +114,16 @@ def test_own_queries_have_a_table_and_trec_files(tmp_path: Path, benchmark: Comm
     runs = list((tmp_path / "runs/report/trec").glob("*/*.run"))
     assert len(runs) == 2
     assert len(runs[0].read_text().splitlines()) == 3 * 24
+    found = list(csv.DictReader((board.parent / "found.csv").open()))
+    assert len(found) == 2 * 3 * 10, "two methods, three queries, the first ten"
+    assert str(board.parent / "found.csv") in str(tmp_path / done.stderr.rpartition("every query: ")[2].split()[0])
+    first = [row for row in found if row["method"] == "late-fusion" and row["query"] == "q1"]
+    ranked = [line.split() for line in next(p for p in runs if "late-fusion" in p.name).read_text().splitlines()]
+    assert [row["case"] for row in first] == [words[2] for words in ranked if words[0] == "q1"][:10]
+    assert all((row["relevant"] == "yes") == (row["case"] in reds) for row in first)
+    assert {row["relevant"] for row in found if row["query"] == "q333"} == {""}
+    assert "only 2 of them have a relevant candidate and count" in board.read_text()
+    assert "24 candidates each (the cases of the test split)" in board.read_text()
     assert benchmark("report", "--html", "--plugin", TOY_RUN[2]).returncode == 0
     page = (tmp_path / "runs/report/html/toy.html").read_text()
     assert "only what the file of queries lists is" in page
@@ -125,7 +136,7 @@ def test_own_queries_have_a_table_and_trec_files(tmp_path: Path, benchmark: Comm
 def test_queries_that_nobody_judged_are_ranked_all_the_same(tmp_path: Path, benchmark: Command) -> None:
     done = benchmark(*RUN, "--queries", str(written(tmp_path, query(tmp_path, "q1"))))
     assert done.returncode == 0, done.stderr
-    assert "none of your 1 queries" in done.stderr
+    assert "of your own queries (1 query, list " in done.stderr
     assert len(list((tmp_path / "runs/report/trec").glob("*/*.run"))) == 2
     assert benchmark(*RUN).returncode == 0
     both = benchmark("report", "--html", "--plugin", TOY_RUN[2])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from benchmark.report.compact import from_published
 from benchmark.report.formats import terminal
+from benchmark.report.found import write_found
 from benchmark.report.leaderboard import Leaderboard, Line, leaderboard
 from benchmark.report.publish import publish
 from benchmark.report.table import Evaluated, Table, from_runs, tables, unjudged
@@ -28,5 +29,6 @@ __all__ = [
     "tables",
     "terminal",
     "unjudged",
+    "write_found",
     "write_reports",
 ]

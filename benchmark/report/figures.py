@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#5F5F5F"
 """Okabe and Ito's palette: told apart by colour-blind readers; the markers tell the kinds apart without colour."""
+LETTERS = 13
+"""Letters of a title that an inch has room for."""
 HEADING = 12
 """Letters of a group's name that a column of the heat map has room for."""
 STYLE: Any = {
@@ -75,7 +77,7 @@ def _new_figure(width: float, height: float, title: str) -> tuple[Figure, Axes]:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.add_subplot()
-        figure.suptitle(title, fontsize=10, x=0.01, ha="left")
+        figure.suptitle(fill(title, int(LETTERS * width)), fontsize=10, x=0.01, ha="left")
     return figure, axes
 
 
@@ -84,11 +86,6 @@ def _title(board: Leaderboard, what: str) -> str:
     name = f"{kind} ({board.table.dataset.name})" if board.table.dataset.synthetic else kind
     other = f", {board.table.folder.name}" if len(board.table.folder.parts) > 2 else ""
     return f"{name}, {board.table.protocol.task}{other}: {what}"
-
-
-def _name(board: Leaderboard, line: Line) -> str:
-    several = len({line.encoder for line in board.lines}) > 1
-    return f"{line.label}, {line.encoder}" if several and line.encoder else line.label
 
 
 def _facts(board: Leaderboard, line: Line) -> list[str]:
@@ -124,11 +121,12 @@ def draw_macro_map(board: Leaderboard) -> Figure:
                 "chance", (100 * line.numbers["macro_map"], 1), xycoords=("data", "axes fraction"),
                 xytext=(3, -2), textcoords="offset points", color=GREY, fontsize=8, va="top",
             )  # fmt: skip
-    axes.set_yticks(range(len(lines)), [_name(board, line) for line in lines])
+    axes.set_yticks(range(len(lines)), [board.name(line) for line in lines])
     for tick, line in zip(axes.get_yticklabels(), lines, strict=True):
         tick.set_fontweight("bold" if line.reference else "normal")
     axes.set_ylim(len(lines) - 0.4, -0.9)
-    axes.set_xlabel(_axis_label(board))
+    # A label of the axes would be pushed out of the picture by long names of methods.
+    figure.supxlabel(fill(_axis_label(board), int(LETTERS * figure.get_figwidth())), fontsize=9)
     axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
@@ -188,7 +186,7 @@ def draw_per_group(board: Leaderboard) -> Figure:
     headings = [f"{fill(name, HEADING)}\n{count} queries" for name, count in groups.items()]
     axes.set_xticks([place + 0.5 for place in range(len(groups))], headings)
     axes.xaxis.tick_top()
-    axes.set_yticks([place + 0.5 for place in range(len(lines))], [_name(board, line) for line in lines])
+    axes.set_yticks([place + 0.5 for place in range(len(lines))], [board.name(line) for line in lines])
     for tick, line in zip(axes.get_yticklabels(), lines, strict=True):
         tick.set_fontweight("bold" if line.reference else "normal")
     if board.apart and board.lines:

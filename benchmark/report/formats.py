@@ -21,7 +21,7 @@ LATEX = {
     "±": r"$\pm$", "−": "$-$", "–": "--", "≈": r"$\approx$", "†": r"$\dagger$", "‡": r"$\ddagger$",
 }  # fmt: skip
 DROPPED = (
-    "parameters", "P@1", "seeds", "nDCG@10", "wins by seed", "encoder", "P@10", "composition gap", "folds",
+    "parameters", "P@1", "seeds", "nDCG@10", "wins by seed", "P@10", "composition gap", "folds",
     "mAP (grade 2)", "mAP",
 )  # fmt: skip
 """Columns that the terminal leaves out first where it is narrow; the files hold all of them."""
@@ -154,8 +154,9 @@ def terminal(board: Leaderboard, width: int = 120) -> Table:
 
     shown = columns(board)
     console = Console(width=1_000)
-    only = ["encoder"] if len({line.encoder for line in board.lines}) == 1 else []
-    for heading in (*only, *DROPPED):
+    alone = len({line.encoder for line in board.lines}) == 1
+    # With several encoders a row can't do without the name of its own.
+    for heading in ["encoder", *DROPPED] if alone else DROPPED:
         if console.measure(_rich(board, shown, bare=True)).maximum <= width:
             break
         shown = [column for column in shown if column.heading != heading]
@@ -173,9 +174,10 @@ def _rich(board: Leaderboard, shown: Sequence[Column], bare: bool = False) -> Ta
     from rich.table import Table
     from rich.text import Text
 
+    notes = [*wording.marks(board), *wording.open_tests(board)]
     table = Table(
         title=None if bare else Text(wording.plain(wording.title(board))),
-        caption=None if bare else Text("\n".join(wording.plain(sentence) for sentence in wording.marks(board))),
+        caption=None if bare else Text("\n".join(wording.plain(sentence) for sentence in notes)),
         box=box.SIMPLE_HEAD,
         padding=(0, 1),
         pad_edge=False,

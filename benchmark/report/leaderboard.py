@@ -67,6 +67,11 @@ class Leaderboard:
         """Whether it is a mean over folds."""
         return self.table.protocol.evaluate == "cv"
 
+    def name(self, line: Line) -> str:
+        """How a line is called: with its encoder where the methods have several."""
+        several = len({one.encoder for one in self.lines}) > 1
+        return f"{line.label}, {line.encoder}" if several and line.kind == "method" else line.label
+
     @property
     def critical(self) -> str:
         """The csv name of the rate of missed critical cases, or empty."""

@@ -156,7 +156,7 @@ def _judged(members: Sequence[Evaluated]) -> bool:
 def _unjudged_sentence(record: EvaluationRecord) -> str:
     what = f"{record.dataset.name}, {record.protocol.task}"
     if record.protocol.queries:
-        why = f"none of your {record.protocol.queries} names a relevant case"
+        why = f"of your own queries ({record.protocol.queries}) none names a relevant case"
     else:
         why = "no query has a case of its group among its candidates"
     return f"No table for {what}: {why}. The rankings are stored; `report --trec` writes them to files."

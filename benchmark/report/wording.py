@@ -11,7 +11,7 @@ from benchmark.report.leaderboard import BOOTSTRAP_DRAWS, CHANCE, SEPARABLE, TES
 
 SYNTHETIC = (
     "All images of this table are **synthetic**: a program draws them, "
-    "and nothing here says how a method does on patients."
+    "and nothing here says how a method does on real ones."
 )
 GALLERIES = {"split": "the other cases of the same split", "archive": "the cases of train and valid"}
 
@@ -35,6 +35,7 @@ def facts(board: Leaderboard) -> str:
     table, protocol = board.table, board.table.protocol
     judgments = list(table.judgments.values())
     queries = sum(len(one.query_ids) for one in judgments)
+    judged = sum(int((one.gains > 0).any(axis=1).sum()) for one in judgments)
     groups = ", ".join(f"{name} {count}" for name, count in table.groups.items())
     encoders = sorted({line.encoder for line in board.lines})
     seeds = sorted({seed for row in table.rows for seed in row.seeds})
@@ -42,7 +43,8 @@ def facts(board: Leaderboard) -> str:
         f"dataset {table.dataset.name}",
         f"task {protocol.task}",
         f"{queries:,} queries" + (f" in {len(judgments)} folds" if board.cross_validated else ""),
-        f"{_candidates(board)} candidates each ({GALLERIES.get(protocol.gallery, protocol.gallery)})",
+        *([f"only {judged:,} of them have a relevant candidate and count"] if judged < queries else []),
+        f"{_candidates(board)} candidates each ({_searched(board)})",
         f"{table.task.counted} {groups}",
         *([f"encoder {encoders[0]}"] if len(encoders) == 1 else []),
         f"seeds {spans(seeds)}",
@@ -54,6 +56,14 @@ def facts(board: Leaderboard) -> str:
     ]
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
+
+
+def _searched(board: Leaderboard) -> str:
+    protocol = board.table.protocol
+    asked_from_outside = all((one.excluded < 0).all() for one in board.table.judgments.values())
+    if protocol.gallery == "split" and protocol.queries and asked_from_outside:
+        return "the cases of the test split"
+    return GALLERIES.get(protocol.gallery, protocol.gallery)
 
 
 def _candidates(board: Leaderboard) -> str:
@@ -89,6 +99,11 @@ def method_paragraph(board: Leaderboard) -> str:
 
 def _note(board: Leaderboard) -> str:
     return f" {board.table.task.note}" if board.table.task.note else ""
+
+
+def open_tests(board: Leaderboard) -> list[str]:
+    """Return the sentence on p and wins where they are left open; tables that have a paragraph say it there."""
+    return [] if board.cross_validated or board.has_reference else [_tests(board)]
 
 
 def _tests(board: Leaderboard) -> str:
@@ -127,8 +142,8 @@ def _seed_notes(board: Leaderboard) -> list[str]:
     """Say where a comparison had fewer seeds than the row, or none."""
     if board.cross_validated or not board.has_reference:
         return []
-    short = [line.label for line in board.lines if line.numbers.get("wins_of", np.inf) < line.numbers["seeds"]]
-    none = [line.label for line in board.lines if not line.reference and "wins_of" not in line.numbers]
+    short = [board.name(line) for line in board.lines if line.numbers.get("wins_of", np.inf) < line.numbers["seeds"]]
+    none = [board.name(line) for line in board.lines if not line.reference and "wins_of" not in line.numbers]
     notes = [f"p and wins use only the seeds shared with `{board.reference}`: {', '.join(short)}."] if short else []
     alone = f"Not tested (no seed or no encoder shared with `{board.reference}`): {', '.join(none)}."
     return notes + ([alone] if none else [])

@@ -46,7 +46,7 @@ class DatasetSubject(Subject):
     def build(self) -> Dataset:
         """Construct another one."""
         given = {self.component.name: dict(self.given)}
-        config = RunConfig(root=self.root, cache=self.cache, options=given)  # type: ignore[call-arg]
+        config = RunConfig(root=self.root, cache=self.cache, options=given)
         return make_dataset(self.registry, self.name, config)[0]
 
     @cached_property
@@ -209,7 +209,8 @@ def verifies(subject: DatasetSubject) -> str:
     checks = subject.dataset.verify()
     broken = [check for check in checks if not check.passed]
     if broken:
-        raise Failed(f"verify(): {broken[0].name}: {broken[0].detail}", f"{len(broken)} of {len(checks)} fail")
+        hint = f"{len(broken)} of {len(checks)} fail; `python -m benchmark data verify` lists them all"
+        raise Failed(f"verify(): {broken[0].name}: {broken[0].detail}", hint)
     return f"{len(checks)} checks of its own"
 
 

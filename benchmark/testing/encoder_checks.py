@@ -208,7 +208,9 @@ READS = "texts have the stated shapes"
 STATES = "widths and grids are stated"
 ENCODER_CHECKS = (
     *ABOUT,
-    Step(BUILDS, constructed, (LOADS,), "define __init__(self, name, options)"),
+    Step(
+        BUILDS, constructed, (LOADS,), "mend that line; where an option can't be used, raise benchmark.errors.UserError"
+    ),
     Step(STATES, widths_are_stated, (BUILDS,)),
     Step("fingerprints are stable", fingerprints_are_stable, (BUILDS,)),
     Step(PREPARES, preprocessing_is_uniform, (BUILDS,), "preprocess(image) gets an RGB picture of any size"),

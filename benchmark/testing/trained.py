@@ -26,7 +26,7 @@ from benchmark.testing.steps import Failed
 from benchmark.testing.subjects import Subject
 from benchmark.testing.worlds import ALIGNED, PLAIN, SPEC, World, world
 
-LEARNING = Training(epochs=16, patience=16, batch_size=24, learning_rate=5e-3)  # type: ignore[call-arg]
+LEARNING = Training(epochs=16, patience=16, batch_size=24, learning_rate=5e-3)
 BRIEF = LEARNING.model_copy(update={"epochs": 3})
 """Six steps: enough to see every gradient, and two seeds apart."""
 

@@ -23,7 +23,7 @@ from benchmark.report.html.attention import upsampled
 from benchmark.report.html.browser import drawn_dataset, spread_over_groups
 from benchmark.report.html.cards import stated
 from benchmark.report.html.cells import choices, sort_key
-from benchmark.report.html.reproduce import command
+from benchmark.report.html.reproduce import command, notes
 from benchmark.report.html.surroundings import assignments, split_label
 from tests.conftest import FAST, NARROW, ROOT, TOY, Command
 from tests.datasets.fake_derm7pt import write_fake
@@ -116,7 +116,7 @@ def test_synthetic_data_is_called_synthetic_in_every_title(toy_page):
         titles = re.findall(rf"<{tag}[^>]*>(.*?)</{tag}>", text, flags=re.DOTALL)
         about_methods = [title for title in titles if title.startswith("Methods and commands")]
         assert titles and all("ynthetic</strong>" in title for title in titles if title not in about_methods), tag
-    assert "nothing here says how a method does on patients" in text
+    assert "nothing here says how a method does on real ones" in text
 
 
 def test_real_data_is_not_called_synthetic(tmp_path):
@@ -273,6 +273,21 @@ def test_pictures_that_are_drawn_otherwise_now_are_left_out(tmp_path):
     (text,) = written(study(1, dataset=changed), tmp_path, str(TOY)).values()
     assert "The program that draws the pictures has changed since the runs" in text
     assert_no_picture(text)
+
+
+def test_a_page_whose_plugin_is_not_loaded_says_how_to_load_it(tmp_path):
+    (text,) = written(
+        study(1, dataset={"name": "toy", "fingerprint": "f", "synthetic": True, "citation": "c"}), tmp_path
+    ).values()
+    assert "The plugin of toy is not loaded: add --plugin with its file or module." in text
+
+
+def test_the_command_of_a_users_own_folder_names_the_folder_once():
+    one_folder = record(dataset={"name": "folder:rings", "fingerprint": "f", "synthetic": False, "citation": "c"})
+    registry = load_registry()
+    assert "--dataset folder:FOLDER" in command([one_folder], registry, "ours")
+    assert notes(one_folder, registry)[-2:-1] == ["FOLDER is where folder:rings lies on your machine."]
+    assert not [sentence for sentence in notes(one_folder, registry) if "DERMCIR_FOLDER" in sentence]
 
 
 def test_queries_are_spread_over_groups():

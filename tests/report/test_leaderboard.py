@@ -241,6 +241,6 @@ def test_a_table_without_a_judged_query_is_left_out_and_named():
     )
     assert len(leaderboards([*TINY, silent], "ours")) == 1
     (sentence,) = unjudged([*TINY, silent])
-    assert "none of your 4 queries, list ab names a relevant case" in sentence
+    assert "of your own queries (4 queries, list ab) none names a relevant case" in sentence
     (other,) = unjudged([evaluated(record("ours", 0, nothing), ranking(1, 1, 1, 1), nothing)])
     assert "no query has a case of its group among its candidates" in other

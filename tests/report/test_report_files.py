@@ -7,11 +7,13 @@ import io
 import re
 
 import pytest
-from fakes import contents, one, store_runs, study
+from fakes import contents, one, record, store_runs, study
 from rich.console import Console
 
 from benchmark.errors import UserError
 from benchmark.report import from_runs, leaderboards, terminal, write_reports
+from benchmark.report.figures import draw_macro_map
+from benchmark.report.wording import marks
 
 FILES = {
     f"toy/case-search/{name}"
@@ -139,3 +141,37 @@ def test_a_ranking_that_is_no_permutation_is_refused(tmp_path):
     bad = one("ours")
     with pytest.raises(UserError, match=r"is damaged.*hold each candidate once.*Remove"):
         write_reports([bad._replace(ranking=lambda: bad.ranking() * 0)], tmp_path, "ours")
+
+
+def two_encoders():
+    other = record().encoder.model_copy(update={"name": "other"})
+    rows = [*study(2), *[one("rival", seed, encoder=other) for seed in range(2)]]
+    (board,) = leaderboards(rows, "ours")
+    return board
+
+
+def test_with_several_encoders_a_narrow_terminal_still_tells_the_rows_apart():
+    board = two_encoders()
+    headings = [str(column.header).replace("\n", " ") for column in terminal(board, 60).columns]
+    assert "encoder" in headings and "parameters" not in headings
+    assert {board.name(line) for line in board.lines if line.label == "rival"} == {"rival, packaged", "rival, other"}
+    assert [board.name(line) for line in board.apart] == ["oracle", "chance (closed form)"]
+    assert "Not tested (no seed or no encoder shared with `ours`): rival, other." in marks(board)
+
+
+def test_the_terminal_says_why_there_is_no_p():
+    (board,) = leaderboards(study(2), "proposed")
+    assert "no row of this table is of proposed" in str(terminal(board, 100).caption)
+    (board,) = leaderboards(study(2), "ours")
+    assert "left open" not in str(terminal(board, 100).caption)
+
+
+def test_long_names_push_no_word_out_of_the_picture():
+    long = [one(name, row=f"{name} [{'width=64, ' * 4}dropout=0.25]") for name in ("ours", "rival", "oracle")]
+    (board,) = leaderboards(long, "ours")
+    figure = draw_macro_map(board)
+    figure.draw_without_rendering()
+    right = figure.bbox.width
+    for words in (*figure.texts, figure._suptitle, figure._supxlabel):
+        box = words.get_window_extent()
+        assert box.x0 >= 0 and box.x1 <= right, words.get_text()

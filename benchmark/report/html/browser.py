@@ -18,7 +18,7 @@ from benchmark.errors import PluginError, UserError
 from benchmark.records import EvaluationRecord
 from benchmark.report.columns import points
 from benchmark.report.html.attention import Attention, Looker
-from benchmark.report.html.surroundings import Rows, Surroundings, of_line, run_config, shown_name
+from benchmark.report.html.surroundings import Rows, Surroundings, dataset_component, of_line, run_config
 from benchmark.report.leaderboard import Leaderboard, Line
 from benchmark.report.table import Evaluated
 
@@ -129,6 +129,8 @@ def drawn_dataset(record: EvaluationRecord, around: Surroundings) -> Dataset:
 
     if not record.dataset.synthetic:
         raise UserError(f"{record.dataset.name} is not synthetic; no picture of it is ever put on a page.")
+    if dataset_component(record.dataset.name) not in around.registry.components["datasets"]:
+        raise UserError(f"The plugin of {record.dataset.name} is not loaded: add --plugin with its file or module.")
     config = run_config(record, around)
     dataset, _ = make_dataset(around.registry, config.test or config.dataset or "", config)
     if not dataset.synthetic:
@@ -188,7 +190,7 @@ def _found(
     judgments, ranking = board.table.judgments[None], first.ranking()
     precision = line.row.results[None][first.record.seed]["AP"]
     mark = "reads labels" if line.kind == "reads labels" else ""
-    name, seed = shown_name(board, line), first.record.seed
+    name, seed = board.name(line), first.record.seed
     return [
         Found(name, mark, seed, points(float(precision[place])), _results(judgments, place, ranking[place], groups))
         for place in places
@@ -256,7 +258,7 @@ def _attention(
         return [], [f"Attention masks are left out: {error}"]
     found, notes = [], []
     for line in lines:
-        name = shown_name(board, line)
+        name = board.name(line)
         shown = [r.case for query in queries for one in query.found if one.method == name for r in one.results]
         names = dict.fromkeys([query.case for query in queries] + shown)
         try:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmark.report.columns import NONE, Column, columns, points
-from benchmark.report.html.surroundings import shown_name
 from benchmark.report.leaderboard import Leaderboard, Line, column_name
 
 NUMBER = re.compile(r"(?P<less><?)(?P<sign>[−+-]?)(?P<digits>\d[\d,]*(?:\.\d+)?)(?P<unit>[kM]?)(?![a-zA-Z])")
@@ -165,4 +164,4 @@ def _group_bar(board: Leaderboard, line: Line, name: str) -> GroupBar:
     value = line.numbers.get(name)
     shown = NONE if value is None else points(value)
     height = None if value is None else round(100 * value, 2)
-    return GroupBar(shown_name(board, line), height, shown, line.kind, line.reference)
+    return GroupBar(board.name(line), height, shown, line.kind, line.reference)

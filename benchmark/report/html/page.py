@@ -116,8 +116,8 @@ def unknown(board: Leaderboard) -> list[str]:
     """Return what the numbers of a leaderboard do not say."""
     single = [line.label for line in board.lines if line.numbers["seeds"] == 1]
     return [
-        *(["How any of these methods does on photographs of patients."] if board.table.dataset.synthetic else []),
-        "How the order would be with other cases, another clinic, camera or population: intervals hold for this "
+        *(["How any of these methods does on photographs."] if board.table.dataset.synthetic else []),
+        "How the order would be with other cases, another place, camera or population: intervals hold for this "
         "gallery and this split.",
         *_unasked(board),
         "Whether other options, more training or another encoder would change the order: only what is listed was run.",

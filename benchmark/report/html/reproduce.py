@@ -49,7 +49,7 @@ def notes(record: EvaluationRecord, registry: Registry) -> list[str]:
         found.append(f"Made from `{commit}`: no clean commit that could be checked out.")
     dataset = registry.components["datasets"].get(dataset_component(record.dataset.name))
     variable = _root_variable(dataset)
-    if variable:
+    if variable and ":FOLDER" not in _data_flag(record.dataset.name):
         found.append(f"It needs your own copy of the data: set `{variable}` to its folder.")
     if ":FOLDER" in _data_flag(record.dataset.name) + _data_flag(record.protocol.trained_on):
         found.append(f"FOLDER is where {record.dataset.name} lies on your machine.")
@@ -95,7 +95,7 @@ def _machine_flags(record: EvaluationRecord) -> Iterator[tuple[str, str]]:
 def _settings(record: EvaluationRecord, registry: Registry) -> Iterator[str]:
     yield from assignments(record.dataset.name)
     yield from assignments(record.encoder.name)
-    defaults = Training().model_dump()  # type: ignore[call-arg]
+    defaults = Training().model_dump()
     yield from (f"training.{name}={_value(value)}" for name, value in _other(record.training, defaults).items())
     method = record.method
     component = method_component(registry, method.name)

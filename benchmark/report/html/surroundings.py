@@ -43,12 +43,6 @@ def of_line(rows: Rows, line: Line) -> Sequence[Evaluated]:
     return rows[line.label, line.encoder] if line.row else ()
 
 
-def shown_name(board: Leaderboard, line: Line) -> str:
-    """Return how a line is called: with its encoder where the leaderboard has several."""
-    several = len({line.encoder for line in board.lines}) > 1
-    return f"{line.label}, {line.encoder}" if several and line.encoder else line.label
-
-
 def split_label(label: str) -> tuple[str, dict[str, str]]:
     """Return ``("synthetic", {"seed": "3"})`` for ``synthetic [seed=3]``: a name and what differs from its defaults."""
     match = LABEL.fullmatch(label)

@@ -47,7 +47,7 @@ def read_vocabulary(contents: Contents, declared: Declaration) -> Vocabulary:
         if reason := _why_metadata(column, found, declared):
             metadata[column] = reason
             continue
-        known = declared.criteria.get(column, CriterionDeclaration())  # type: ignore[call-arg]
+        known = declared.criteria.get(column, CriterionDeclaration())
         problems += _value_problems(column, contents.rows, known)
         criteria.append(_criterion(column, found, known))
     return Vocabulary(taxonomy, tuple(groups), tuple(criteria), metadata, _critical(declared), problems)
