@@ -69,22 +69,23 @@ class Trial:
     gallery: tuple[Case, ...]
 
 
-def trials(dataset: Dataset, evaluate: str, gallery: str, view: str | None) -> tuple[Trial, ...]:
+def trials(
+    dataset: Dataset, evaluate: str, gallery: str, view: str | None, searched: Dataset | None = None
+) -> tuple[Trial, ...]:
     """Return the trials of an evaluation: one on test, or ``FOLDS`` of cross-validation over train + valid.
 
-    In fold k, part k asks and is searched, part k + 1 chooses the checkpoint and the other three train.
+    On test, ``dataset`` teaches and ``searched`` (None: the same) is asked and searched. In fold k, part k asks and is
+    searched, part k + 1 chooses the checkpoint and the other three train.
 
     Raises:
         UserError: the view does not exist, or cross-validation is asked to search the archive.
     """
-    views = chosen_views(dataset, view)
-    train, valid = (_usable(dataset, split, views) for split in ("train", "valid"))
     if evaluate == "test":
-        test = _usable(dataset, "test", views)
-        return (Trial(None, train, valid, test, test if gallery == "split" else train + valid),)
+        return (_test_trial(dataset, dataset if searched is None else searched, gallery, view),)
+    views = chosen_views(dataset, view)
     if gallery != "split":
         raise UserError("--evaluate cv searches its own fold; --gallery archive goes with --evaluate test.")
-    parts = fold_parts(train + valid, dataset)
+    parts = fold_parts(_usable(dataset, "train", views) + _usable(dataset, "valid", views), dataset)
     chosen = []
     for fold in range(FOLDS):
         asked, chooses = parts[fold], parts[(fold + 1) % FOLDS]
@@ -93,21 +94,17 @@ def trials(dataset: Dataset, evaluate: str, gallery: str, view: str | None) -> t
     return tuple(chosen)
 
 
-def transfer_trial(taught: Dataset, searched: Dataset, gallery: str, view: str | None) -> Trial:
-    """Return the trial that learns from ``taught`` and is judged on the test split of ``searched``.
-
-    Raises:
-        UserError: a dataset has no such view, or the two have different numbers of views.
-    """
-    views, others = chosen_views(taught, view), chosen_views(searched, view)
+def _test_trial(dataset: Dataset, searched: Dataset, gallery: str, view: str | None) -> Trial:
+    views, others = chosen_views(dataset, view), chosen_views(searched, view)
     if len(views) != len(others):
         raise UserError(
-            f"--view {view}: {taught.name} has {len(views)} views and {searched.name} {len(others)}; name one view."
+            f"--view {view}: {dataset.name} has {len(views)} views and {searched.name} {len(others)}; name one view."
         )
-    train, valid = (_usable(taught, split, views) for split in ("train", "valid"))
+    train, valid = (_usable(dataset, split, views) for split in ("train", "valid"))
     asked = _usable(searched, "test", others)
-    archive = _usable(searched, "train", others) + _usable(searched, "valid", others)
-    return Trial(None, train, valid, asked, asked if gallery == "split" else archive)
+    if gallery == "split":
+        return Trial(None, train, valid, asked, asked)
+    return Trial(None, train, valid, asked, _usable(searched, "train", others) + _usable(searched, "valid", others))
 
 
 def fold_parts(cases: Sequence[Case], dataset: Dataset) -> tuple[tuple[Case, ...], ...]:

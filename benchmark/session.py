@@ -63,11 +63,7 @@ class Session:
     @cached_property
     def _whole_trials(self) -> tuple[protocol.Trial, ...]:
         c = self.config
-        made: tuple[protocol.Trial, ...]
-        if c.test:
-            made = (protocol.transfer_trial(self.dataset, self.searched, c.gallery, c.view),)
-        else:
-            made = protocol.trials(self.dataset, c.evaluate, c.gallery, c.view)
+        made = protocol.trials(self.dataset, c.evaluate, c.gallery, c.view, self.searched)
         if self.own is None:
             return made
         if len(self.searched_views) > 1:
@@ -271,7 +267,10 @@ def _refuse_conflicts(config: RunConfig) -> None:
 
 
 def _info(dataset: Dataset, label: str) -> DatasetInfo:
-    d = dataset
     return DatasetInfo(
-        name=label, fingerprint=d.fingerprint(), synthetic=d.synthetic, citation=d.citation, view=d.views[0]
+        name=label,
+        fingerprint=dataset.fingerprint(),
+        synthetic=dataset.synthetic,
+        citation=dataset.citation,
+        view=dataset.views[0],
     )
