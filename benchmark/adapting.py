@@ -12,11 +12,13 @@ Shapes: n training cases, c criteria, k parts, b pictures, p positions, w width.
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from safetensors import SafetensorError
@@ -58,6 +60,8 @@ class AdaptiveEncoder(Encoder):
 
     parts: int
     """Number of experts; each is taught on all training cases but one part of them."""
+    quick: ClassVar[Mapping[str, Any]] = {}
+    """Options under which teaching takes a moment: conformance checks use them."""
 
     @abstractmethod
     def expect(self, labels: Labels) -> None:
@@ -107,8 +111,8 @@ class Adaptation:
         if path.exists():
             try:
                 return read_shard(path)
-            except (OSError, ValueError, SafetensorError):
-                pass  # Damaged files are never used; it is taught again.
+            except (OSError, ValueError, SafetensorError) as error:
+                warnings.warn(f"{path}: {error}; the expert is taught again.", stacklevel=2)
         rows = (self.part != part).nonzero().flatten()
         lesson = Lesson(self.studied(), self.groups, self.criteria)
         learnt = self.encoder.teach(lesson[rows], self.seed * self.encoder.parts + part)

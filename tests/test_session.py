@@ -21,8 +21,7 @@ def session(cache: Path, view: str) -> Session:
 
 def test_both_views_bring_the_levels_of_each_and_one_long_pooled_vector(tmp_path: Path) -> None:
     one, two, both = (session(tmp_path, view) for view in ("dermoscopic", "clinical", "both"))
-    cases = both.trials[0].queries[:3]
-    features = [made.gallery(cases).images for made in (one, two, both)]
+    features = [made.sight(0, 0).gallery().images for made in (one, two, both)]
     assert both.spec.image_width == 2 * one.spec.image_width == features[2].pooled.shape[1]
     assert both.spec.level_widths == one.spec.level_widths + two.spec.level_widths
     assert both.spec.grids == features[2].grids
@@ -41,6 +40,5 @@ def test_a_case_without_the_second_picture_is_named(tmp_path: Path) -> None:
 
 def test_a_gallery_and_queries_carry_no_labels(tmp_path: Path) -> None:
     made = session(tmp_path, "dermoscopic")
-    cases = made.trials[0].queries
-    assert set(vars(made.gallery(cases))) == {"ids", "images"}
-    assert set(vars(made.queries(made.trials[0]))) == {"ids", "images", "texts"}
+    assert set(vars(made.sight(0, 0).gallery())) == {"ids", "images"}
+    assert set(vars(made.sight(0, 0).queries())) == {"ids", "images", "texts"}

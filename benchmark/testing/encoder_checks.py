@@ -13,6 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from benchmark.adapting import AdaptiveEncoder, Labels, Lesson
+from benchmark.config import parse_model
 from benchmark.interfaces import Encoder, ImageFeatures, TextFeatures
 from benchmark.rendering import UNSTATED
 from benchmark.testing.invariance_checks import expect_same
@@ -43,9 +45,13 @@ class EncoderSubject(Subject):
         return self.build()
 
     def build(self) -> Encoder:
-        """Construct another one."""
-        encoder: Encoder = self.component.construct(name=self.name, options=self.options)
-        return encoder
+        """Construct another one; an adaptive one is taught by the pictures first."""
+        cls = self.component.load()
+        if not (isinstance(cls, type) and issubclass(cls, AdaptiveEncoder)):
+            encoder: Encoder = self.component.construct(name=self.name, options=self.options)
+            return encoder
+        options = parse_model(self.component.options_model(), {**cls.quick, **self.given}, f"options of {self.label}")
+        return taught(self.component.construct(name=self.name, options=options))
 
     @cached_property
     def pixels(self) -> Tensor:
@@ -72,6 +78,16 @@ def pictures() -> list[Image.Image]:
         pixels = ramp + torch.randint(0, 64, (height, width, 3), generator=draw)
         made.append(Image.fromarray(pixels.to(torch.uint8).numpy()))
     return [*made[:-1], made[-1].convert("L").convert("RGB")]
+
+
+def taught(encoder: AdaptiveEncoder) -> Encoder:
+    """Return what one expert of ``encoder`` shows, taught by the pictures: two groups, one criterion of two values."""
+    encoder.expect(Labels(2, (2,)))
+    views = encoder.views()
+    with torch.no_grad():
+        images = views.encode_images(torch.stack([views.preprocess(picture) for picture in pictures()]))
+    lesson = Lesson(images, torch.tensor([0, 1, 0, 1]), torch.tensor([[0], [0], [1], [1]]))
+    return encoder.experts([encoder.teach(lesson, seed=0)])
 
 
 def constructed(subject: EncoderSubject) -> str:

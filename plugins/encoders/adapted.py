@@ -21,7 +21,7 @@ import copy
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -51,6 +51,7 @@ class AdaptedEncoder(AdaptiveEncoder):
     """Evidence for groups and criteria from experts that were fine-tuned on the training cases."""
 
     text_width = MiniLM.width
+    quick: ClassVar[Mapping[str, Any]] = {"height": 64, "width": 64, "views": 1, "steps": 1}
 
     def __init__(self, name: str, options: AdaptedOptions):
         self.options, self.parts = options, options.parts

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmark.adapting import deal
+from benchmark.config import RunConfig
+from benchmark.errors import PluginError
+from benchmark.registry import load_registry
+from benchmark.session import Session
+from tests.conftest import TOY
+
+ADAPTIVE = Path(__file__).with_name("toy_adaptive.py")
+
+
+def session(cache: Path, **settings: object) -> Session:
+    plugins = (str(TOY), str(ADAPTIVE))
+    config = RunConfig(dataset="toy", encoder="nearest-colour", cache=cache, plugins=plugins, **settings)  # type: ignore[arg-type]
+    return Session(config, load_registry(plugins))
+
+
+def test_every_group_is_dealt_out_evenly() -> None:
+    groups = torch.tensor([0] * 6 + [1] * 4 + [2] * 2)
+    part = deal(groups, 3, seed=0)
+    counts = [torch.bincount(part[groups == group], minlength=3).tolist() for group in range(3)]
+    assert counts[0] == [2, 2, 2]
+    assert sorted(counts[1]) == [1, 1, 2]
+    assert sorted(counts[2]) == [0, 1, 1]
+    assert torch.bincount(part).tolist() == [4, 4, 4]
+    assert not torch.equal(part, deal(groups, 3, seed=1))
+
+
+def test_a_training_case_is_shown_by_the_expert_that_never_saw_it_and_others_by_the_mean(tmp_path: Path) -> None:
+    made = session(tmp_path)
+    trial, adaptation = made.trials[0], made.adaptations(0, seed=0)[0]
+    experts = [made.encoder.experts([adaptation.teach(part)]) for part in range(3)]  # type: ignore[attr-defined]
+    labelled = made.sight(0, seed=0).labelled(trial.train)
+    for row, case in enumerate(trial.train[:6]):
+        alone = [_pooled(expert, case.images["dermoscopic"]) for expert in experts]
+        assert torch.allclose(labelled.images.pooled[row].float(), alone[int(adaptation.part[row])], atol=2e-3)
+    gallery = made.sight(0, seed=0).gallery()
+    alone = [_pooled(expert, trial.gallery[0].images["dermoscopic"]) for expert in experts]
+    assert torch.allclose(gallery.images.pooled[0].float(), torch.stack(alone).mean(0), atol=5e-3)
+    assert len({tuple(one.tolist()) for one in alone}) == 3, "experts of other lessons see otherwise"
+
+
+def test_an_expert_learns_from_all_parts_but_its_own(tmp_path: Path) -> None:
+    made = session(tmp_path)
+    trial, adaptation = made.trials[0], made.adaptations(0, seed=0)[0]
+    lesson = adaptation.studied().pooled.float()
+    rows = adaptation.part != 1
+    expected = [lesson[rows & (adaptation.groups == group)].mean(0) for group in range(3)]
+    assert torch.allclose(adaptation.teach(1)["centres"], torch.stack(expected), atol=1e-6)
+    assert len(lesson) == len(trial.train)
+
+
+def test_a_damaged_expert_is_taught_again(tmp_path: Path) -> None:
+    made = session(tmp_path)
+    first = made.adaptations(0, seed=0)[0].teach(0)
+    (path,) = (tmp_path / "experts").glob("*.safetensors")
+    path.write_bytes(path.read_bytes()[:-9] + b"somewhere")
+    with pytest.warns(UserWarning, match="taught again"):
+        again = made.adaptations(0, seed=0)[0].teach(0)
+    assert torch.equal(first["centres"], again["centres"])
+
+
+def test_seeds_and_folds_are_taught_apart_and_two_views_each_for_itself(tmp_path: Path) -> None:
+    made = session(tmp_path, evaluate="cv", view="both")
+    keys = {
+        (fold, seed, view): made.adaptations(fold, seed)[view]._key(0)
+        for fold in (0, 1)
+        for seed in (0, 1)
+        for view in (0, 1)
+    }
+    assert len(set(keys.values())) == 8
+    assert made.spec.image_width == 6
+
+
+def test_an_adaptive_encoder_refuses_to_encode_untaught(tmp_path: Path) -> None:
+    made = session(tmp_path)
+    with pytest.raises(PluginError, match="before it is taught"):
+        made.encoder.encode_images(torch.zeros(1, 3, 32, 32))
+
+
+def test_a_run_teaches_each_seed_once_and_resumes(benchmark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    command = [
+        *("run", "--plugin", str(TOY), "--plugin", str(ADAPTIVE), "--dataset", "toy", "--encoder", "nearest-colour"),
+        *("--methods", "tirg,late-fusion", "--no-controls", "--seeds", "0-1", "--set", "training.epochs=2"),
+        *("--runs", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache"), "--json"),
+    ]
+    first = benchmark(*command)
+    assert first.returncode == 0, first.stderr
+    assert len(list((tmp_path / "cache" / "experts").iterdir())) == 6
+    taught = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "experts").iterdir()}
+    plan = benchmark(*command, "--dry-run")
+    assert json.loads(plan.stdout)["would_run"] == []
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "experts").iterdir()} == taught
+
+
+def _pooled(encoder, path: Path) -> torch.Tensor:  # type: ignore[no-untyped-def]
+    from benchmark.features import open_image
+
+    return encoder.encode_images(encoder.preprocess(open_image(path))[None]).pooled[0]
