@@ -190,6 +190,9 @@ class TextFeatures:
 class FeatureSpec:
     """The shapes that a method can count on: widths of the image levels, their grids, the pooled image and the text,
     the number of groups, the criteria of the dataset, and whether pooled image and text share one space.
+    ``complete_texts``: a query's text states the findings of its own case, so that it speaks of the case's group too
+    (``case-search``), not only what is to change (``modification``). ``criterion_labels``: the codes of criteria in a
+    batch may be learnt from (``training.criterion_weight`` is not 0).
     """
 
     level_widths: tuple[int, ...]
@@ -199,6 +202,8 @@ class FeatureSpec:
     groups: int
     criteria: tuple[Criterion, ...]
     aligned: bool = False
+    complete_texts: bool = True
+    criterion_labels: bool = True
 
 
 class Encoder(ABC):

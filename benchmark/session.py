@@ -108,6 +108,8 @@ class Session:
             groups=len(self.dataset.groups),
             criteria=tuple(self.dataset.criteria),
             aligned=e.aligned,
+            complete_texts=self.task == CASE_SEARCH.name,
+            criterion_labels=self.config.training.criterion_weight > 0,
         )
 
     @cached_property

@@ -1,18 +1,36 @@
-"""Hierarchical composer with criterion-tied spatial masks.
+"""Hierarchical composer with criterion-tied spatial masks and experts that are trained apart.
 
 Paper: "Composed Vision-Language Retrieval for Skin Cancer Case Search via Joint Alignment of Global and Local
 Representations", arXiv 2603.09108. Only its abstract could be read. From the abstract: a transformer that composes
 image and text hierarchically; local alignment by several spatial attention masks; global alignment as holistic
 supervision.
-OUR READING of what it leaves open: levels at strides 16 and 32, composed text tokens handed from level to level, a
-[CLS] token for the global query, one mask a criterion tied to it by a classification of that criterion from its region,
-and text gathered for each region by attention. Close relatives: VAL (Chen et al., CVPR 2020), TG-CIR (Wen et al., ACM
-MM 2023).
 
-Shapes: b batch, t text tokens, n_l positions of level l, n all positions, d width, m masks.
+OUR READING of what it leaves open:
+
+- Levels at strides 16 and 32; text tokens pass through transformer layers that see one level after the other.
+- One mask a criterion. Region i is gathered by mask i from the image; words i are gathered from the composed tokens.
+  Each is read as evidence for the values of criterion i, and a block is the mean of the values' prototypes under it:
+
+      c_i = sum_v p(v | region_i) e_iv            q_i = sum_v p(v | region_i, words_i) e_iv
+
+  with p(v | region, words) = softmax(logits of the region + logits of the words), a product of experts (Hinton, Neural
+  Computation, 2002). The global block is the same over prototypes of the whole image, pooled image and pooled text.
+- A candidate's block is completed to unit length in a coordinate that every query has as zero. So each cosine ranks by
+  the inner product above, which for orthogonal prototypes is the probability that query and candidate agree.
+- The experts are trained apart, each by its own classification of the group or of the criterion that its mask is tied
+  to, and the contrastive objective learns what joins them: trained together, the text side, which names a training case
+  by its wording, silences the image side.
+
+Where there is nothing to classify, that is with untied masks, and for the groups where a text states only what is to
+change (task ``modification``), the same parts are trained by the contrastive objective alone. Close relatives: VAL
+(Chen et al., CVPR 2020), TG-CIR (Wen et al., ACM MM 2023).
+
+Shapes: b batch, t text tokens, n_l positions of level l, n all positions, d width, m masks, v values.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,10 +40,12 @@ from benchmark.interfaces import Batch, Composer, FeatureSpec, ImageFeatures, Re
 from plugins.proposed.options import HierarchicalOptions
 
 DEFAULT_MASKS = 4
+FREE_PROTOTYPES = 8
+"""Prototypes of a block where no label says how many there are."""
 
 
 class HierarchicalComposer(Composer):
-    """Composes level by level; represents an image, or an image and a text, by one global and m local vectors."""
+    """Composes level by level; represents an image, or an image and a text, by one global and m local blocks."""
 
     provides = frozenset({"global", "local"})
     scorer = "global-local"
@@ -34,63 +54,129 @@ class HierarchicalComposer(Composer):
         super().__init__(spec, options)
         d, drop = options.width, options.dropout
         self.masks = options.masks or len(spec.criteria) or DEFAULT_MASKS
-        tied = options.tied and self.masks == len(spec.criteria)
-        self.criterion_key = "local" if tied else "global"
-        self.diversity = options.diversity
-        self.project_levels = nn.ModuleList(_projection(width, d, drop) for width in spec.level_widths)
-        self.project_pooled = _projection(spec.image_width, d, drop)
+        self.tied = options.tied and self.masks == len(spec.criteria)
+        self.criterion_key = "local" if self.tied else "global"
+        self.grouped = spec.complete_texts
+        self.labelled = self.tied and spec.criterion_labels
+        self.apart, self.diversity = options.apart, options.diversity
+        values = [len(criterion.values) for criterion in spec.criteria] if self.tied else [FREE_PROTOTYPES] * self.masks
+        groups = spec.groups if self.grouped else FREE_PROTOTYPES
+        self.levels = chosen_levels(spec, options.levels)
+        self.project_levels = nn.ModuleList(_projection(spec.level_widths[i], d, drop) for i in self.levels)
         self.project_tokens = _projection(spec.text_width, d, drop)
-        self.project_text = _projection(spec.text_width, d, drop)
-        self.level_embedding = nn.Parameter(torch.randn(len(spec.level_widths), d) * 0.02)
-        self.cls = nn.Parameter(torch.randn(1, 1, d) * 0.02)
+        self.level_embedding = nn.Parameter(torch.randn(len(self.levels), d) * 0.02)
         self.blocks = nn.ModuleList(
-            nn.ModuleList(LevelBlock(d, options.heads, drop) for _ in range(options.layers)) for _ in spec.level_widths
+            nn.ModuleList(LevelBlock(d, options.heads, drop) for _ in range(options.layers)) for _ in self.levels
         )
-        self.values = nn.Linear(d, d)
         self.mask_queries = nn.Parameter(torch.randn(self.masks, d) * d**-0.5)
         self.text_queries = nn.Parameter(torch.randn(self.masks, d) * d**-0.5)
-        self.compose_region = _fusion(2 * d, d, drop)
-        self.compose_global = _fusion(3 * d, d, drop)
+        self.values = nn.Linear(d, d)
+        self.image_expert, self.text_expert = (
+            _expert(width, d, groups, options.expert_dropout) for width in (spec.image_width, spec.text_width)
+        )
+        self.region_experts, self.word_experts = (
+            nn.ModuleList(nn.Linear(d, count) for count in values) for _ in ("regions", "words")
+        )
+        self.group_prototypes = Prototypes(groups, d)
+        self.value_prototypes = nn.ModuleList(Prototypes(count, d) for count in values)
+        self.summary = nn.Linear(d, groups) if options.summary else None
+        if self.summary is not None:
+            self.cls = nn.Parameter(torch.randn(1, 1, d) * 0.02)
+            nn.init.zeros_(self.summary.weight)  # It starts as no correction and learns one where that helps.
+            nn.init.zeros_(self.summary.bias)
+        self.summary_dropout = nn.Dropout(0.5)
 
     def compose(self, images: ImageFeatures, texts: TextFeatures) -> Representation:
-        """Return the query: ``global`` (b, d) and ``local`` (b, m, d), both from image and text."""
+        """Return the query: ``global`` (b, d) and ``local`` (b, m, d) from image and text, and the text's own evidence:
+        ``text_groups`` (b, groups) and ``text_values`` (b, sum of values), both logits.
+        """
         levels = self._levels(images)
         summary, tokens = self._hierarchy(levels, texts)
         regions, _ = self._regions(levels)
         words = self._words(tokens, texts.mask)
-        local = regions + self.compose_region(torch.cat([regions, words], dim=-1))
-        image, text = self.project_pooled(images.pooled), self.project_text(texts.pooled)
-        whole = image + text + self.compose_global(torch.cat([image, text, summary], dim=-1))
-        return {"global": whole, "local": local}
+        image, text = self.image_expert(images.pooled), self.text_expert(texts.pooled)
+        seen, said = self._each(self.region_experts, regions), self._each(self.word_experts, words)
+        evidence = [
+            self._apart(one, self.labelled) + self._apart(two, self.labelled)
+            for one, two in zip(seen, said, strict=True)
+        ]
+        whole = self._apart(image, self.grouped) + self._apart(text, self.grouped)
+        if self.summary is not None:
+            whole = whole + self.summary(self.summary_dropout(summary))
+        local = [block.query(logits) for logits, block in zip(evidence, self.value_prototypes, strict=True)]  # type: ignore[operator]
+        return {
+            "global": self.group_prototypes.query(whole),
+            "local": torch.stack(local, dim=1),
+            "text_groups": text,
+            "text_values": torch.cat(said, dim=-1),
+        }
 
     def embed(self, images: ImageFeatures) -> Representation:
-        """Return the candidate: ``global`` (b, d), ``local`` (b, m, d) and its ``masks`` (b, m, n)."""
+        """Return the candidate: ``global`` (b, d), ``local`` (b, m, d), its ``masks`` (b, m, n), and the logits
+        ``image_groups`` (b, groups) and ``image_values`` (b, sum of values).
+        """
         regions, masks = self._regions(self._levels(images))
-        return {"global": self.project_pooled(images.pooled), "local": regions, "masks": masks}
+        image, seen = self.image_expert(images.pooled), self._each(self.region_experts, regions)
+        pairs = zip(seen, self.value_prototypes, strict=True)
+        local = [block.candidate(self._apart(one, self.labelled)) for one, block in pairs]  # type: ignore[operator]
+        return {
+            "global": self.group_prototypes.candidate(self._apart(image, self.grouped)),
+            "local": torch.stack(local, dim=1),
+            "masks": masks,
+            "image_groups": image,
+            "image_values": torch.cat(seen, dim=-1),
+        }
 
     def auxiliary_loss(self, batch: Batch, query: Representation, candidates: Representation) -> dict[str, Tensor]:
-        """Return the mean cosine between the masks of one image: masks that collapse onto each other cost."""
-        if self.masks == 1 or not self.diversity:
-            return {}
-        masks = F.normalize(candidates["masks"], dim=-1)
-        overlap = masks @ masks.transpose(1, 2)  # (b, m, m)
-        off_diagonal = overlap.sum((1, 2)) - overlap.diagonal(dim1=1, dim2=2).sum(1)
-        return {"diversity": self.diversity * off_diagonal.mean() / (self.masks * (self.masks - 1))}
+        """Return the experts' own losses, where there is something to classify, and the mean cosine between the masks
+        of one image: masks that collapse onto each other cost.
+        """
+        losses = {}
+        if self.grouped:
+            losses["image_groups"] = F.cross_entropy(candidates["image_groups"], batch.groups)
+            losses["text_groups"] = F.cross_entropy(query["text_groups"], batch.query_groups)
+        if self.labelled:
+            losses["image_values"] = self._values_loss(candidates["image_values"], batch.criteria)
+            if self.grouped:  # Else the text states what the reference does not show.
+                losses["text_values"] = self._values_loss(query["text_values"], batch.query_criteria)
+        if self.masks > 1 and self.diversity:
+            masks = F.normalize(candidates["masks"], dim=-1)
+            overlap = masks @ masks.transpose(1, 2)  # (b, m, m)
+            off_diagonal = overlap.sum((1, 2)) - overlap.diagonal(dim1=1, dim2=2).sum(1)
+            losses["diversity"] = self.diversity * off_diagonal.mean() / (self.masks * (self.masks - 1))
+        return losses
+
+    def _values_loss(self, logits: Tensor, codes: Tensor) -> Tensor:
+        """Return the cross entropy of logits (b, sum of values), averaged over the criteria, of codes (b, m)."""
+        parts = logits.split([expert.out_features for expert in self.region_experts], dim=-1)
+        return torch.stack([F.cross_entropy(part, codes[:, i]) for i, part in enumerate(parts)]).mean()
+
+    def _apart(self, logits: Tensor, classified: bool) -> Tensor:
+        """Keep the contrastive objective from experts that have a classification of their own."""
+        return logits.detach() if classified and self.apart else logits
+
+    @staticmethod
+    def _each(experts: nn.ModuleList, features: Tensor) -> list[Tensor]:
+        """Return the logits (b, v_i) of expert i on features (b, m, d)."""
+        return [expert(features[:, i]) for i, expert in enumerate(experts)]
 
     def _levels(self, images: ImageFeatures) -> list[Tensor]:
-        """Project every level to (b, n_l, d) and mark it with its embedding."""
-        pairs = zip(self.project_levels, images.levels, strict=True)
-        return [project(level) + self.level_embedding[i] for i, (project, level) in enumerate(pairs)]
+        """Project every chosen level to (b, n_l, d) and mark it with its embedding."""
+        pairs = zip(self.project_levels, self.levels, strict=True)
+        return [project(images.levels[i]) + self.level_embedding[row] for row, (project, i) in enumerate(pairs)]
 
     def _hierarchy(self, levels: list[Tensor], texts: TextFeatures) -> tuple[Tensor, Tensor]:
-        """Return the [CLS] token (b, d) and the text tokens (b, t, d) after all levels, fine to coarse."""
-        tokens = self.project_tokens(texts.tokens)
-        state = torch.cat([self.cls.expand(len(tokens), -1, -1), tokens], dim=1)  # (b, 1 + t, d)
-        padding = F.pad(~texts.mask, (1, 0))
+        """Return the [CLS] token (b, d), where there is one, and the text tokens (b, t, d) after all levels, fine to
+        coarse.
+        """
+        state, padding = self.project_tokens(texts.tokens), ~texts.mask
+        if self.summary is not None:
+            state = torch.cat([self.cls.expand(len(state), -1, -1), state], dim=1)  # (b, 1 + t, d)
+            padding = F.pad(padding, (1, 0))
         for blocks, level in zip(self.blocks, levels, strict=True):
             for block in blocks:  # type: ignore[attr-defined]
                 state = block(state, level, padding)
-        return state[:, 0], state[:, 1:]
+        return state[:, 0], state if self.summary is None else state[:, 1:]
 
     def _regions(self, levels: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return regions (b, m, d) and masks (b, m, n): softmax over the positions of all levels."""
@@ -106,14 +192,43 @@ class HierarchicalComposer(Composer):
         return attention.masked_fill(~mask[:, None], -1e4).softmax(dim=-1) @ tokens
 
 
+class Prototypes(nn.Module):
+    """Unit vectors for the values that a block can have; a block is their mean under the evidence.
+
+    The last coordinate is kept free: a candidate is completed to unit length there, a query is zero.
+    """
+
+    def __init__(self, count: int, d: int):
+        super().__init__()
+        self.vectors = nn.Parameter(nn.init.orthogonal_(torch.empty(count, d - 1)))
+
+    def query(self, logits: Tensor) -> Tensor:
+        """Return (b, d) for logits (b, v)."""
+        return F.pad(self._mean(logits), (0, 1))
+
+    def candidate(self, logits: Tensor) -> Tensor:
+        """Return (b, d) of unit length for logits (b, v)."""
+        mean = self._mean(logits)
+        rest = (1 - mean.square().sum(-1, keepdim=True)).clamp(min=1e-6).sqrt()  # A mean of unit vectors is no longer.
+        return torch.cat([mean, rest], dim=-1)
+
+    def _mean(self, logits: Tensor) -> Tensor:
+        return logits.softmax(dim=-1) @ F.normalize(self.vectors, dim=-1)
+
+
+def chosen_levels(spec: FeatureSpec, levels: Literal["both", "fine", "coarse"]) -> tuple[int, ...]:
+    """Return the numbers of the levels that are read: all, or the finest or the coarsest alone (of each view)."""
+    areas = [height * width for height, width in spec.grids]
+    wanted = {"both": areas, "fine": [max(areas)], "coarse": [min(areas)]}[levels]
+    return tuple(i for i, area in enumerate(areas) if area in wanted)
+
+
 def _projection(width: int, d: int, dropout: float) -> nn.Module:
     return nn.Sequential(nn.LayerNorm(width), nn.Dropout(dropout), nn.Linear(width, d))
 
 
-def _fusion(width: int, d: int, dropout: float) -> nn.Module:
-    return nn.Sequential(
-        nn.LayerNorm(width), nn.Linear(width, 2 * d), nn.GELU(), nn.Dropout(dropout), nn.Linear(2 * d, d)
-    )
+def _expert(width: int, d: int, classes: int, dropout: float) -> nn.Module:
+    return nn.Sequential(_projection(width, d, dropout), nn.GELU(), nn.Dropout(dropout), nn.Linear(d, classes))
 
 
 class LevelBlock(nn.Module):
@@ -127,11 +242,13 @@ class LevelBlock(nn.Module):
         super().__init__()
         self.norm_state, self.norm_image, self.norm_out = nn.LayerNorm(d), nn.LayerNorm(d), nn.LayerNorm(d)
         self.attention = nn.MultiheadAttention(d, heads, batch_first=True)
-        self.feed_forward = _fusion(d, d, dropout)
+        self.feed_forward = nn.Sequential(
+            nn.LayerNorm(d), nn.Linear(d, 2 * d), nn.GELU(), nn.Dropout(dropout), nn.Linear(2 * d, d)
+        )
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, state: Tensor, image: Tensor, padding: Tensor) -> Tensor:
-        """Return the new state (b, 1 + t, d); ``padding`` (b, 1 + t) is True where the state is to be ignored."""
+        """Return the new state (b, s, d); ``padding`` (b, s) is True where the state is to be ignored."""
         asked = self.norm_state(state)
         seen = torch.cat([asked, self.norm_image(image)], dim=1)
         ignored = F.pad(padding, (0, image.shape[1]))

@@ -20,6 +20,10 @@ class HierarchicalOptions(_Options):
     layers: int = Field(1, ge=1, description="transformer layers a level")
     heads: int = Field(4, ge=1, description="attention heads")
     dropout: float = Field(0.2, ge=0, lt=1, description="dropout in the transformer and before the projections")
+    expert_dropout: float = Field(0.3, ge=0, lt=1, description="dropout in the experts of pooled image and text")
+    levels: Literal["both", "fine", "coarse"] = Field("both", description="levels of the image that are read")
+    summary: bool = Field(True, description="let a [CLS] token correct the global query")
+    apart: bool = Field(True, description="keep the contrastive objective from experts that classify")
     diversity: float = Field(0.1, ge=0, description="weight of the penalty on masks that look alike")
 
 
