@@ -202,7 +202,8 @@ def _write_pages(
 
 
 def _write_trec(evaluations: list[report.Evaluated], folder: Path) -> None:
-    for record, ranking, judgments, _ in evaluations:
+    for one in evaluations:
+        record, ranking, judgments = one.record, one.ranking, one.judgments
         fold = "" if record.protocol.fold is None else f"-fold{record.protocol.fold}"
         target = folder / "trec" / slug("-".join(record.table))
         trec.write_qrels(target / f"qrels{fold}-{record.judgments}.txt", judgments())
