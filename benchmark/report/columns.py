@@ -123,10 +123,12 @@ def p_value(line: Line) -> str:
 
 
 def parameters(line: Line) -> str:
-    """Return the number of parameters as ``1.2M``, ``345k`` or ``512``."""
-    if "parameters" not in line.numbers:
-        return NONE
-    count = int(line.numbers["parameters"])
+    """Return the number of parameters of a line, where it has any."""
+    return parameters_text(int(line.numbers["parameters"])) if "parameters" in line.numbers else NONE
+
+
+def parameters_text(count: int) -> str:
+    """Return a number of parameters as ``1.2M``, ``345k`` or ``512``."""
     if count >= 999_500:
         return f"{count / 1e6:.1f}M"
     return f"{count / 1e3:.0f}k" if count >= 1_000 else str(count)

@@ -11,6 +11,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from benchmark.errors import UserError
 from benchmark.files import write_atomic
@@ -24,6 +25,7 @@ FOLDER = "runs"
 JUDGMENTS = "judgments.safetensors"
 Identity = tuple[str, str]
 """Row and encoder."""
+K = TypeVar("K", bound=tuple[str, ...])
 
 
 @dataclass(frozen=True)
@@ -105,13 +107,15 @@ def _identity(row: CompactRow) -> Identity:
 
 
 def _file_names(table: CompactTable) -> dict[Identity, str]:
-    """Return a file name for each row; two rows that would share one get a part of their hash."""
-    names = {identity: slug("-".join(identity)) for identity in table.rows}
-    taken = [*names.values(), Path(JUDGMENTS).stem]
-    return {
-        identity: name if taken.count(name) == 1 else f"{name}-{digest(identity)[:8]}"
-        for identity, name in names.items()
-    }
+    return distinct_names({identity: slug("-".join(identity)) for identity in table.rows}, JUDGMENTS)
+
+
+def distinct_names(names: Mapping[K, str], taken: str) -> dict[K, str]:
+    """Return a file name for each row; those that would share one, or be called like the file ``taken``, get a part of
+    their hash.
+    """
+    every = [*names.values(), Path(taken).stem]
+    return {key: name if every.count(name) == 1 else f"{name}-{digest(key)[:8]}" for key, name in names.items()}
 
 
 def _read_judgments(path: Path) -> Judgments:
