@@ -20,7 +20,7 @@ from benchmark.report.experiment import experiment_board
 from benchmark.report.experiment_files import publish_experiments
 from benchmark.report.experiment_formats import experiment_latex, experiment_markdown
 from benchmark.report.table import Evaluated
-from tests.conftest import TOY, Command
+from tests.conftest import ROOT, TOY, Command
 
 HEAD = """
 methods = "tirg,random"
@@ -116,6 +116,11 @@ def test_a_flag_that_a_variant_sets_and_a_name_that_is_taken_are_refused(tmp_pat
         read_experiment(file(tmp_path, HEAD + BASE), {"methods": "tirg"})
     with pytest.raises(UserError, match="leaderboard is taken; rename the file"):
         read_experiment(file(tmp_path, HEAD + BASE, "leaderboard.toml"), {})
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "results/experiments").glob("*.toml")), ids=lambda path: path.stem)
+def test_committed_experiments_can_be_read(path: Path) -> None:
+    assert read_experiment(path, {}).variants
 
 
 # ------------------------------------------------------------------------------------------------ the numbers

@@ -24,13 +24,8 @@ from benchmark.records import EvaluationRecord
 from benchmark.report.compact import distinct_names, judgments_hash
 from benchmark.report.compact_rows import CompactRow, damaged_compact, measured_row, read_row
 from benchmark.report.experiment import Board, experiment_board
-from benchmark.report.experiment_formats import (
-    draw_differences,
-    experiment_csv,
-    experiment_latex,
-    experiment_markdown,
-    figure_rows,
-)
+from benchmark.report.experiment_figure import draw_differences, figure_rows
+from benchmark.report.experiment_formats import experiment_csv, experiment_latex, experiment_markdown
 from benchmark.report.figures import write_figure
 from benchmark.report.table import Evaluated, stale, table_folder
 from benchmark.store import as_json, damaged, judgments_bytes, read_judgments, slug

@@ -1,4 +1,4 @@
-"""An experiment as markdown, csv, LaTeX, a table for the terminal and a picture of its differences."""
+"""An experiment as markdown, csv, LaTeX and a table for the terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 
 from benchmark.report.columns import NONE, STALE, parameters_text, points, raw, signed_points
 from benchmark.report.experiment import Board, Line
-from benchmark.report.figures import BLUE, GREY, ORANGE, new_figure
 from benchmark.report.formats import csv_text, latex_text
 from benchmark.report.table import other_conditions
 from benchmark.report.wording import SYNTHETIC, plain, spans
@@ -17,8 +16,6 @@ from benchmark.statistics import SEPARATE, standard_error
 from benchmark.tasks import TASKS
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from rich.table import Table
 
 HEADINGS = ("variant", "method", "macro mAP ± SE", "minus base ± SE", "verdict", "parameters")
@@ -29,7 +26,6 @@ ALL = (
     "minus_base_se", "minus_base_low", "minus_base_high", "verdict", "folds", "seeds", "queries", "parameters", "stale",
     "settings",
 )  # fmt: skip
-SHOWN = ("question", "variant", "method", "encoder", "minus_base", "minus_base_low", "minus_base_high", "verdict")
 
 
 # ------------------------------------------------------------------------------------------------ numbers
@@ -63,24 +59,20 @@ def interval(line: Line) -> tuple[float, float] | None:
 
 def experiment_csv(board: Board) -> str:
     """Return all raw numbers."""
-    manifest, synthetic = board.manifest, _text(_synthetic(board))
-    rows = [[manifest.dataset, synthetic, manifest.task, *map(_text, row.values())] for row in as_rows(board)]
+    manifest, synthetic = board.manifest, cell_text(is_synthetic(board))
+    rows = [[manifest.dataset, synthetic, manifest.task, *map(cell_text, row.values())] for row in as_rows(board)]
     return csv_text([["dataset", "synthetic", "task", *ALL], *rows])
 
 
-def figure_rows(board: Board) -> list[list[str]]:
-    """Return what the picture shows: the difference of each line to its base and two standard errors around it."""
-    rows = [[_text(row[name]) for name in SHOWN] for row in as_rows(board) if row["minus_base"] is not None]
-    return [["dataset", "synthetic", *SHOWN], *([board.manifest.dataset, _text(_synthetic(board)), *r] for r in rows)]
-
-
-def _text(value: Any) -> str:
+def cell_text(value: Any) -> str:
+    """Return a value as a cell of a csv."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return value if isinstance(value, str) else raw(value)
 
 
-def _synthetic(board: Board) -> bool:
+def is_synthetic(board: Board) -> bool:
+    """Whether the images are drawn."""
     return any(line.record.dataset.synthetic for line in board.lines)
 
 
@@ -100,7 +92,7 @@ def settings(line: Line) -> list[str]:
 
 def title(board: Board) -> str:
     """Return e.g. ``Experiment ablations: derm7pt, case-search, cross-validation``."""
-    kind = "**Synthetic** experiment" if _synthetic(board) else "Experiment"
+    kind = "**Synthetic** experiment" if is_synthetic(board) else "Experiment"
     return f"{kind} {board.manifest.name}: {board.manifest.dataset}, {board.manifest.task}, cross-validation"
 
 
@@ -151,7 +143,7 @@ def _cells(line: Line) -> list[str]:
 
 def experiment_markdown(board: Board, picture: str) -> str:
     """Return the page; ``picture`` is the path of the figure from there."""
-    parts = [f"# {title(board)}", *([SYNTHETIC] if _synthetic(board) else []), *sentences(board)]
+    parts = [f"# {title(board)}", *([SYNTHETIC] if is_synthetic(board) else []), *sentences(board)]
     if notes(board):
         parts.append("\n".join(f"- {sentence}" for sentence in notes(board)))
     parts.append(f"![Differences to the base of each question]({picture})")
@@ -170,7 +162,7 @@ def _markdown_table(lines: Sequence[Line]) -> str:
 
 def experiment_latex(board: Board) -> str:
     r"""Return one floating table for ``\input``, a question after the other; it needs booktabs."""
-    words = [f"{title(board)}.", *([SYNTHETIC] if _synthetic(board) else []), *sentences(board), *notes(board)]
+    words = [f"{title(board)}.", *([SYNTHETIC] if is_synthetic(board) else []), *sentences(board), *notes(board)]
     lines = []
     for question, members in board.questions.items():
         heading = rf"\multicolumn{{{len(HEADINGS)}}}{{l}}{{\textit{{{latex_text(question)}}}}} \\"
@@ -205,43 +197,3 @@ def question_table(board: Board, question: str) -> Table:
     for line in board.questions[question]:
         table.add_row(*map(Text, _cells(line)), style="dim" if line.member.base else "")
     return table
-
-
-# ------------------------------------------------------------------------------------------------ the picture
-
-
-def draw_differences(board: Board) -> Figure:
-    """Draw a dot and two standard errors for each row that has a base, under the heading of its question."""
-    compared = {name: [line for line in lines if interval(line)] for name, lines in board.questions.items()}
-    compared = {name: lines for name, lines in compared.items() if lines}
-    rows = sum(1 + len(lines) for lines in compared.values())
-    figure, axes = new_figure(7.2, 1.2 + 0.22 * rows, f"{plain(title(board))}: macro mAP, row minus base")
-    ticks: list[tuple[int, str]] = []
-    place = 0
-    for question, lines in compared.items():
-        axes.annotate(
-            question, (0, place), xycoords=("axes fraction", "data"), fontsize=8, fontweight="bold", va="center",
-        )  # fmt: skip
-        place += 1
-        several = len({line.method for line in board.lines}) > 1
-        for line in lines:
-            ticks.append((place, f"{line.member.variant}, {line.method}" if several else line.member.variant))
-            _dot(axes, place, line)
-            place += 1
-    axes.axvline(0, color=GREY, linewidth=1, zorder=0)
-    axes.set_yticks([tick for tick, _ in ticks], [words for _, words in ticks], fontsize=7)
-    axes.set_ylim(place - 0.4, -0.8)
-    figure.supxlabel("points of macro mAP, ± 2 standard errors over folds; hollow: a tie", fontsize=9)
-    axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.tick_params(axis="y", length=0)
-    return figure
-
-
-def _dot(axes: Axes, place: int, line: Line) -> None:
-    low, high = interval(line) or (0.0, 0.0)
-    colour = {"better": BLUE, "worse": ORANGE}.get(line.verdict or "", GREY)
-    marker = {"better": "^", "worse": "v"}.get(line.verdict or "", "o")
-    axes.plot([100 * low, 100 * high], [place, place], color=colour, linewidth=1.4, zorder=2)
-    face = "white" if line.verdict == "tie" else colour
-    axes.plot(50 * (low + high), place, marker, color=colour, markerfacecolor=face, markersize=5, zorder=3)
