@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from benchmark import report, trec
+from benchmark.adapting import AdaptiveEncoder
 from benchmark.config import RunConfig
 from benchmark.errors import UserError
 from benchmark.files import only_writer
@@ -27,7 +28,9 @@ from benchmark.report.experiment_files import (
 from benchmark.report.writing import write_board
 from benchmark.resolve import dataset_name, make_dataset
 from benchmark.runner import Outcome, Runner, Unit
+from benchmark.session import Session
 from benchmark.store import slug
+from benchmark.teaching import teach_all
 from benchmark.units import Result
 
 
@@ -91,12 +94,23 @@ def run_units(runner: Runner, units: list[Unit], quiet: bool) -> Outcome:
             images = bars.add_task("Encoding images", total=count)
             runner.session.warm(lambda done: bars.advance(images, done))
             bars.update(images, completed=count)
+            _teach(runner.session, units, bars)
         work = bars.add_task("Training and ranking", total=len(units), completed=len(units) - missing)
 
         def advance(title: str) -> None:
             bars.update(work, advance=1, description=f"Training and ranking ({title})")
 
         return runner.run(units, advance)
+
+
+def _teach(session: Session, units: list[Unit], bars: Progress) -> None:
+    """Teach an adaptive encoder what the units that are missing see."""
+    if not isinstance(session.encoder, AdaptiveEncoder):
+        return
+    pairs = list(dict.fromkeys((unit.trial, unit.seed) for unit in units if unit.evaluated is None))
+    views, parts = len(session.views), session.encoder.parts
+    work = bars.add_task("Adapting the encoder", total=len(pairs) * views * (parts + 1))
+    teach_all(session.config, pairs, views, parts, lambda: bars.advance(work))
 
 
 @contextmanager

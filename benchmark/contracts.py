@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmark.errors import PluginError, UserError, near_misses
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*:?")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*:?")
 
 
 def place_of(thing: Any) -> str:
@@ -58,7 +58,7 @@ def check_registration(name: Any, component: Any, summary: Any, citation: Any, o
         UserError: which argument, what it is, and what to pass.
     """
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise UserError(f"the name {name!r} must be letters, digits, - and _: it is typed on the command line")
+        raise UserError(f"the name {name!r} must be letters, digits, -, + and _: it is typed on the command line")
     for what, text in (("summary", summary), ("citation", citation)):
         if not isinstance(text, str) or not text.strip():
             raise UserError(f"{name!r}: {what}={text!r} must say something: it stands in every table and list")

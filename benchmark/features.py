@@ -86,7 +86,7 @@ class FeatureStore:
             except (OSError, ValueError, SafetensorError) as error:
                 warnings.warn(f"{path}: {error}; the features are computed again.", stacklevel=2)
         tensors = {name: value.contiguous() for name, value in compute().items()}
-        write_atomic(path, save(tensors, metadata={"sha256": _digest(tensors)}))
+        write_atomic(path, sealed_shard(tensors))
         return tensors
 
     def _encode_images(self, paths: Sequence[Path], progress: Progress) -> dict[str, Tensor]:
@@ -145,6 +145,11 @@ def _refuse_shapes(
 def shard_key(role: str, fingerprint: str, contents: Sequence[str]) -> str:
     """Return the name of the shard that holds ``contents`` in that order."""
     return hashlib.sha256(json.dumps([VERSION, role, fingerprint, list(contents)]).encode()).hexdigest()[:32]
+
+
+def sealed_shard(tensors: dict[str, Tensor]) -> bytes:
+    """Return contiguous tensors as the content of a file that ``read_shard`` reads."""
+    return save(tensors, metadata={"sha256": _digest(tensors)})
 
 
 def read_shard(path: Path) -> dict[str, Tensor]:

@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from joblib import Parallel, delayed
 from joblib.externals.loky.process_executor import BrokenProcessPool, TerminatedWorkerError
 
 from benchmark.units import Result, Work, execute
 
+T = TypeVar("T")
+R = TypeVar("R")
 DIED = (
     "not finished, because a worker process died (out of memory, or a method ended it). Start the same command again "
     "with --jobs 1: what is stored stays, and the unit that it stops at is the culprit."
 )
+
+
+def each(function: Callable[[T], R], tasks: Sequence[T], jobs: int | None, threads: int) -> Iterator[R]:
+    """Yield ``function(task)`` of every task as they come, ``jobs`` at once (None: as many as the cores allow)."""
+    count = workers(jobs, threads, len(tasks))
+    if count == 1:
+        yield from map(function, tasks)
+        return
+    yield from Parallel(count, return_as="generator_unordered", batch_size=1, pre_dispatch=count)(
+        delayed(function)(task) for task in tasks
+    )
+
+
+def workers(jobs: int | None, threads: int, tasks: int) -> int:
+    """Return how many of ``tasks`` run at once."""
+    return min(jobs or max(1, (os.cpu_count() or 1) // threads), max(1, tasks))
 
 
 def execute_all(works: Sequence[Work], jobs: int | None, threads: int) -> Iterator[Result]:
@@ -21,7 +40,7 @@ def execute_all(works: Sequence[Work], jobs: int | None, threads: int) -> Iterat
 
     Where a worker process dies, the units that were not finished fail with a sentence.
     """
-    count = min(jobs or max(1, (os.cpu_count() or 1) // threads), max(1, len(works)))
+    count = workers(jobs, threads, len(works))
     if count == 1:
         yield from map(execute, works)
         return

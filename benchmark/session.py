@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import get_args
 
@@ -15,24 +15,17 @@ import numpy as np
 import torch
 
 from benchmark import protocol
+from benchmark.adapting import Adaptation, AdaptiveEncoder, Labels
 from benchmark.config import RunConfig, cache_folder
 from benchmark.errors import UserError
 from benchmark.exclusion import exclusion_label, read_exclusion, without_cases
 from benchmark.features import VERSION, FeatureStore, Progress, release_memory
-from benchmark.interfaces import (
-    Case,
-    Dataset,
-    FeatureSpec,
-    Gallery,
-    ImageFeatures,
-    LabelledSet,
-    Queries,
-    Split,
-)
+from benchmark.interfaces import Case, Dataset, FeatureSpec, ImageFeatures, Split
 from benchmark.own_queries import judge_own, read_queries
 from benchmark.records import DatasetInfo, EncoderInfo, digest
 from benchmark.registry import Registry
 from benchmark.resolve import dataset_name, make_dataset, make_encoder
+from benchmark.sight import Sight
 from benchmark.tasks import CASE_SEARCH, find_task
 
 Pictured = tuple[str, tuple[Path, ...]]
@@ -43,7 +36,7 @@ class Session:
     """Everything that the methods of a run share."""
 
     def __init__(self, config: RunConfig, registry: Registry):
-        self.config, self.task = config, find_task(config.task).name
+        self.config, self.registry, self.task = config, registry, find_task(config.task).name
         self.cache = cache_folder(config.cache)
         self.dataset, self.dataset_label = make_dataset(registry, dataset_name(config, registry), config)
         self.searched, self.searched_label = self.dataset, self.dataset_label
@@ -52,7 +45,11 @@ class Session:
         self.own = read_queries(config.queries) if config.queries else None
         _refuse_conflicts(config)
         self.encoder, self.encoder_label = make_encoder(registry, config)
+        if isinstance(self.encoder, AdaptiveEncoder):
+            values = tuple(len(criterion.values) for criterion in self.dataset.criteria)
+            self.encoder.expect(Labels(len(self.dataset.groups), values))
         self.store = FeatureStore(self.cache, self.encoder)
+        self._last: tuple[tuple[int, int], Sight] | None = None
 
     @cached_property
     def trials(self) -> tuple[protocol.Trial, ...]:
@@ -195,55 +192,86 @@ class Session:
         return case.id, tuple(case.images[view] for view in views)
 
     def warm(self, progress: Progress = lambda done: None) -> None:
-        """Compute the features that are missing and keep none in memory: workers read them from the cache."""
-        for paths in self.paths():
-            self.store.images(paths, progress)
+        """Compute the features that are missing and keep none in memory: workers read them from the cache. Of an
+        adaptive encoder, these are the texts' and what its experts learn from.
+        """
+        if isinstance(self.encoder, AdaptiveEncoder):
+            for view in self.views:
+                self._studied(view, [case for trial in self.trials for case in trial.train], progress)
+        else:
+            for paths in self.paths():
+                self.store.images(paths, progress)
         for trial in self.trials:
             for cases in (trial.train, trial.valid):
                 self.store.texts(self.lesson(cases).texts)
             self.store.texts(self.questions(trial).texts)
         release_memory()
 
+    def sight(self, index: int, seed: int) -> Sight:
+        """Return what methods see in trial ``index``. ``seed`` matters where the encoder is taught anew for each."""
+        trial = self.trials[index]
+        if not isinstance(self.encoder, AdaptiveEncoder):
+            return Sight(self, trial, self._images)
+        if self._last is None or self._last[0] != (index, seed):
+            pairs = zip(self.adaptations(index, seed), self.paths(), strict=True)
+            images = join_views([adaptation.show(paths) for adaptation, paths in pairs])
+            self._last = ((index, seed), Sight(self, trial, images))
+        return self._last[1]
+
+    def adaptations(self, index: int, seed: int) -> list[Adaptation]:
+        """Return what an adaptive encoder is taught for trial ``index`` and ``seed``, one a view; of others nothing."""
+        if not isinstance(self.encoder, AdaptiveEncoder):
+            return []
+        cases = self.trials[index].train
+        codes = [
+            torch.from_numpy(make(self.dataset, cases)) for make in (protocol.group_codes, protocol.criterion_codes)
+        ]
+        return [
+            Adaptation(
+                self.encoder,
+                self.cache,
+                [case.images[view] for case in cases],
+                partial(self._studied, view, cases),
+                (codes[0], codes[1]),
+                seed=seed,
+                threads=self.config.threads,
+            )
+            for view in self.views
+        ]
+
+    def _studied(self, view: str, cases: Sequence[Case], progress: Progress = lambda done: None) -> ImageFeatures:
+        """Return what experts learn from on ``cases``. Whole splits are encoded, so that all trials share the cache."""
+        assert isinstance(self.encoder, AdaptiveEncoder)
+        store, parts = FeatureStore(self.cache, self.encoder.views()), []
+        rows: dict[str, int] = {}
+        for split in dict.fromkeys(self.splits[case.id] for case in cases):
+            known = [case for case in self.dataset.cases(split) if view in case.images]
+            rows.update({case.id: len(rows) + row for row, case in enumerate(known)})
+            parts.append(store.images([case.images[view] for case in known], progress))
+        chosen = torch.tensor([rows[case.id] for case in cases])
+        return stacked(parts)[chosen]
+
     @cached_property
     def _images(self) -> ImageFeatures:
         return join_views([self.store.images(paths) for paths in self.paths()])
 
     @cached_property
-    def _row(self) -> dict[Pictured, int]:
+    def _rows(self) -> dict[Pictured, int]:
         return {pictured: row for row, pictured in enumerate(self._shown)}
 
-    def labelled(self, cases: Sequence[Case]) -> LabelledSet:
-        """Return the labelled set of ``cases``, with the canonical queries that they ask each other."""
-        lesson, judged = self.lesson(cases), protocol.judge(self.dataset, self.task, cases, cases)
-        return LabelledSet(
-            ids=tuple(case.id for case in cases),
-            images=self._features(cases, self.views),
-            groups=torch.from_numpy(protocol.group_codes(self.dataset, cases)),
-            criteria=torch.from_numpy(protocol.criterion_codes(self.dataset, cases)),
-            reference=torch.from_numpy(lesson.references),
-            texts=self.store.texts(lesson.texts),
-            grades=torch.from_numpy(judged.gains),
-            strata=torch.from_numpy(judged.strata.astype(np.int64)),
-            targets=None if lesson.targets is None else torch.from_numpy(lesson.targets),
-        )
-
-    def queries(self, trial: protocol.Trial) -> Queries:
-        """Return the queries of a trial, without labels."""
-        questions = self.questions(trial)
-        references = [trial.queries[row] for row in questions.references]
-        images = self._features(references, self.searched_views)
-        return Queries(questions.ids, images, self.store.texts(questions.texts))
-
-    def gallery(self, cases: Sequence[Case]) -> Gallery:
-        """Return ``cases`` as a gallery: ids and image features."""
-        return Gallery(tuple(case.id for case in cases), self._features(cases, self.searched_views))
-
-    def _features(self, cases: Sequence[Case], views: Sequence[str]) -> ImageFeatures:
-        return self._images[torch.tensor([self._row[self._pictured(case, views)] for case in cases])]
+    def row(self, case: Case, views: Sequence[str]) -> int:
+        """Return the row of ``case``, seen in ``views``, among the features of a sight."""
+        return self._rows[self._pictured(case, views)]
 
     def paths(self) -> list[list[Path]]:
         """Return the pictures of all cases, one list a view."""
         return [[paths[position] for _, paths in self._shown] for position in range(len(self.views))]
+
+
+def stacked(parts: Sequence[ImageFeatures]) -> ImageFeatures:
+    """Return the features of several lists of pictures as those of one."""
+    levels = tuple(torch.cat(level) for level in zip(*(part.levels for part in parts), strict=True))
+    return ImageFeatures(levels, parts[0].grids, torch.cat([part.pooled for part in parts]))
 
 
 def join_views(views: Sequence[ImageFeatures]) -> ImageFeatures:

@@ -29,7 +29,7 @@ from benchmark.errors import PluginError, UserError, describe
 from benchmark.interfaces import FitContext, Gallery, Method, Queries, shown
 from benchmark.methods import MethodPlan, plan_method
 from benchmark.records import MethodInfo
-from benchmark.registry import Registry, load_registry
+from benchmark.registry import load_registry
 from benchmark.session import Session
 
 
@@ -64,12 +64,8 @@ class Result:
 
 def execute(work: Work) -> Result:
     """Do one unit; a failure of the method is a result, not an exception."""
-    if parent_process() is not None:
-        # Ctrl-C reaches the whole process group; the parent alone decides what to do.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        _follow_parent()
-    torch.set_num_threads(work.config.threads)
-    session, registry = _session(work.config.model_dump_json())
+    session = open_session(work.config)
+    registry = session.registry
     plan = plan_method(registry, work.method, work.config.options.get(work.method, {}), session.task)
     try:
         return _train_and_rank(work, session, plan)
@@ -78,6 +74,16 @@ def execute(work: Work) -> Result:
         sentence = sentence.removeprefix(f"{plan.component.title}: ")
         place = ", ".join(filter(None, [f"plugin {plan.component.owner}", place_of(plan.component.load())]))
         return Result(work, error=f"{plan.row} ({place}), seed {work.seed}: {sentence}", trace=traceback.format_exc())
+
+
+def open_session(config: RunConfig) -> Session:
+    """Return the session of ``config`` in this process, made once; in a worker, do as its parent does from here on."""
+    if parent_process() is not None:
+        # Ctrl-C reaches the whole process group; the parent alone decides what to do.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _follow_parent()
+    torch.set_num_threads(config.threads)
+    return _session(config.model_dump_json())
 
 
 def choose_device(name: str) -> torch.device:
@@ -107,14 +113,12 @@ def _follow_parent() -> None:
 
 
 @lru_cache(maxsize=1)
-def _session(config: str) -> tuple[Session, Registry]:
+def _session(config: str) -> Session:
     parsed = RunConfig.model_validate_json(config)
-    registry = load_registry(parsed.plugins)
-    return Session(parsed, registry), registry
+    return Session(parsed, load_registry(parsed.plugins))
 
 
 def _train_and_rank(work: Work, session: Session, plan: MethodPlan) -> Result:
-    trial = session.trials[work.trial]
     random.seed(work.seed)
     np.random.seed(work.seed)
     torch.manual_seed(work.seed)
@@ -122,7 +126,8 @@ def _train_and_rank(work: Work, session: Session, plan: MethodPlan) -> Result:
     start = time.perf_counter()
     method = _learn(work, session, plan, lines)
     trained = time.perf_counter()
-    queries, gallery = session.queries(trial), session.gallery(trial.gallery)
+    sight = session.sight(work.trial, work.seed)
+    queries, gallery = sight.queries(), sight.gallery()
     with contained():
         scores = _scores(method, queries, gallery)
         timings = {"fit_s": round(trained - start, 3), "score_s": round(time.perf_counter() - trained, 3)}
@@ -137,8 +142,8 @@ def _learn(work: Work, session: Session, plan: MethodPlan, lines: list[str]) -> 
         if work.weights is not None:
             method.load(load_tensors(work.weights))
             return method
-    trial = session.trials[work.trial]
-    train, valid = session.labelled(trial.train), session.labelled(trial.valid)
+    sight, trial = session.sight(work.trial, work.seed), session.trials[work.trial]
+    train, valid = sight.labelled(trial.train), sight.labelled(trial.valid)
     context = FitContext(
         seed=work.seed,
         device=choose_device(work.config.device),

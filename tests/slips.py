@@ -83,7 +83,7 @@ LOADING = {
         ["an object of ReLU; pass the class, without ()", "slip.py:20"],
     ),
     "options instance": (('2026")', '2026", options={})'), ["options is an object of dict", "slip.py:20"]),
-    "swapped": (('"mine", Mine', 'Mine, "mine"'), ["must be letters, digits, - and _", "slip.py:20"]),
+    "swapped": (('"mine", Mine', 'Mine, "mine"'), ["must be letters, digits, -, + and _", "slip.py:20"]),
     "bad string": (('"mine", Mine', '"mine", "Mine"'), ["'Mine' must be a class, or a string 'module:Class'"]),
     "comma": (('"mine"', '"a,b"'), ["the name 'a,b' must be letters"]),
     "taken": (('"mine"', '"tirg"'), ["'tirg' is already registered", "baselines.registration", "registration.py:"]),

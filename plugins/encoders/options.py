@@ -21,6 +21,17 @@ class PackagedOptions(_Options):
     text: Literal["minilm", "words"] = Field("minilm", description="all-MiniLM-L6-v2, or a random vector for each word")
 
 
+class AdaptedOptions(PackagedOptions):
+    """The packaged encoder's, and how its experts are taught."""
+
+    parts: int = Field(4, ge=2, description="experts; each is taught on all training cases but one part of them")
+    views: int = Field(12, ge=1, description="augmented views of a training picture")
+    steps: int = Field(80, ge=1, description="training steps of an expert")
+    batch_size: int = Field(40, ge=8, description="pictures a step, balanced over the groups")
+    learning_rate: float = Field(3e-4, gt=0, description="peak learning rate of AdamW; ten times it for classifiers")
+    dropout: float = Field(0.3, ge=0, lt=1, description="dropout before the last classifier")
+
+
 class TimmOptions(_Options):
     """A timm backbone; its own input size is used where none is given."""
 

@@ -16,6 +16,13 @@ def register_encoders(register: Register) -> None:
         citation="Tan & Le, ICML 2019; Wang et al., NeurIPS 2020",
     )
     register(
+        "packaged+adapted",
+        "plugins.encoders.adapted:AdaptedEncoder",
+        options="plugins.encoders.options:AdaptedOptions",
+        summary="packaged, fine-tuned on the training cases: cross-fitted evidence for groups and criteria",
+        citation="Tan & Le, ICML 2019; cross-fitting: Wolpert, Neural Networks 5, 1992",
+    )
+    register(
         "timm:",
         "plugins.encoders.timm:TimmEncoder",
         options="plugins.encoders.options:TimmOptions",

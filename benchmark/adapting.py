@@ -1,0 +1,157 @@
+"""Encoders that learn from the training cases, and the cross-fitting that keeps what they show honest.
+
+An encoder that was fine-tuned on the training cases knows their labels by heart: on them its features look perfect,
+and a method that trains on such features learns to ignore the text. So the training cases are dealt into parts, and for
+each part an *expert* is taught on all the others. A training case is shown by the one expert that never saw it; any
+other case by the mean of all experts. (Cross-fitting, as in stacking: Wolpert, Neural Networks, 1992; Chernozhukov et
+al., Econometrics Journal, 2018.) It asks of the features to mean the same whichever expert made them: posteriors do,
+the free embeddings of networks that were trained apart don't.
+
+Shapes: n training cases, c criteria, k parts, b pictures, p positions, w width.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from benchmark.errors import PluginError
+from benchmark.features import FeatureStore, Progress, read_shard, sealed_shard
+from benchmark.files import hash_files, write_atomic
+from benchmark.interfaces import Encoder, ImageFeatures
+from benchmark.records import digest
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What there is to learn: the number of groups, and the number of values of each criterion."""
+
+    groups: int
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What an expert is taught: what ``views()`` makes of n pictures, and codes of their groups (n,) and criteria
+    (n, c).
+    """
+
+    images: ImageFeatures
+    groups: Tensor
+    criteria: Tensor
+
+    def __getitem__(self, rows: Tensor) -> Lesson:
+        return Lesson(self.images[rows], self.groups[rows], self.criteria[rows])
+
+
+class AdaptiveEncoder(Encoder):
+    """An encoder whose image side is taught anew for every seed and fold. ``image_fingerprint`` covers the recipe; what
+    was taught goes into the keys of a run besides.
+    """
+
+    parts: int
+    """Number of experts; each is taught on all training cases but one part of them."""
+
+    @abstractmethod
+    def expect(self, labels: Labels) -> None:
+        """Hear what there is to learn, before anything else is asked: widths may follow from it."""
+
+    @abstractmethod
+    def views(self) -> Encoder:
+        """Return the fixed encoder whose image features the experts learn from, cached like those of any encoder."""
+
+    @abstractmethod
+    def teach(self, lesson: Lesson, seed: int) -> Mapping[str, Tensor]:
+        """Return the weights of an expert taught by ``lesson``; the same on the same machine for the same seed."""
+
+    @abstractmethod
+    def experts(self, weights: Sequence[Mapping[str, Tensor]]) -> Encoder:
+        """Return the fixed encoder that shows a picture to k experts: each level (b, p, k w) and pooled (b, k w)
+        hold theirs side by side, the first expert first.
+        """
+
+    def encode_images(self, pixels: Tensor) -> ImageFeatures:
+        """Refuse: what is seen depends on what was taught."""
+        raise PluginError(f"{type(self).__name__} shows no picture before it is taught: use views() or experts().")
+
+
+class Adaptation:
+    """The experts of one lesson and seed, taught where they are not in the cache yet, and what they show."""
+
+    def __init__(
+        self,
+        encoder: AdaptiveEncoder,
+        cache: Path,
+        pictures: Sequence[Path],
+        studied: Callable[[], ImageFeatures],
+        codes: tuple[Tensor, Tensor],
+        *,
+        seed: int,
+        threads: int,
+    ):
+        """``studied`` returns what ``views()`` makes of the pictures; ``codes`` are of their groups and criteria."""
+        self.encoder, self.cache, self.pictures, self.studied = encoder, cache, tuple(pictures), studied
+        (self.groups, self.criteria), self.seed, self.threads = codes, seed, threads
+        self.part = deal(self.groups, encoder.parts, seed)
+
+    def teach(self, part: int) -> Mapping[str, Tensor]:
+        """Return the weights of the expert that never sees ``part``, from the cache or taught now."""
+        path = self.cache / "experts" / f"{self._key(part)}.safetensors"
+        if path.exists():
+            try:
+                return read_shard(path)
+            except (OSError, ValueError, SafetensorError):
+                pass  # Damaged files are never used; it is taught again.
+        rows = (self.part != part).nonzero().flatten()
+        lesson = Lesson(self.studied(), self.groups, self.criteria)
+        learnt = self.encoder.teach(lesson[rows], self.seed * self.encoder.parts + part)
+        weights = {name: value.detach().cpu().contiguous() for name, value in learnt.items()}
+        write_atomic(path, sealed_shard(weights))
+        return weights
+
+    def show(self, paths: Sequence[Path], progress: Progress = lambda done: None) -> ImageFeatures:
+        """Return the features of the pictures at ``paths``: of a training picture, known by its content, by the expert
+        that never saw it, of any other the mean of all.
+        """
+        encoder = self.encoder.experts([self.teach(part) for part in range(self.encoder.parts)])
+        features = FeatureStore(self.cache, encoder).images(paths, progress)
+        taught = dict(zip(self._contents, self.part.tolist(), strict=True))
+        own = torch.tensor([taught.get(content, -1) for content in hash_files(paths)])
+        chosen = [_choose(tensor, own, self.encoder.parts) for tensor in (*features.levels, features.pooled)]
+        return ImageFeatures(tuple(chosen[:-1]), features.grids, chosen[-1])
+
+    @cached_property
+    def _contents(self) -> list[str]:
+        return hash_files(self.pictures)
+
+    def _key(self, part: int) -> str:
+        taught = [self._contents, self.groups.tolist(), self.criteria.tolist()]
+        dealt = [self.part.tolist(), part, self.seed, self.threads]
+        return digest([self.encoder.image_fingerprint, taught, dealt])[:32]
+
+
+def deal(groups: Tensor, parts: int, seed: int) -> Tensor:
+    """Return the part (n,) of each case: every group is dealt out evenly, in random order."""
+    draw = torch.Generator().manual_seed(seed)
+    part = torch.zeros_like(groups)
+    start = 0
+    for group in groups.unique().tolist():
+        rows = (groups == group).nonzero().flatten()
+        shuffled = rows[torch.randperm(len(rows), generator=draw)]
+        part[shuffled] = (torch.arange(len(rows)) + start) % parts
+        start += len(rows)
+    return part
+
+
+def _choose(stacked: Tensor, own: Tensor, parts: int) -> Tensor:
+    """Return (b, ..., w) of ``stacked`` (b, ..., k w): expert ``own`` (b,) of each, or the mean where that is -1."""
+    share = torch.full((len(own), parts), 1 / parts)
+    share[own >= 0] = torch.nn.functional.one_hot(own[own >= 0], parts).float()
+    return torch.einsum("b...kw,bk->b...w", stacked.float().unflatten(-1, (parts, -1)), share).half()

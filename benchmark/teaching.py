@@ -1,0 +1,59 @@
+"""Teaches the experts of an adaptive encoder, several at once, before the methods that see through them are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from benchmark.config import RunConfig
+from benchmark.errors import PluginError, UserError, describe
+from benchmark.pool import each
+from benchmark.units import open_session
+
+
+@dataclass(frozen=True)
+class Task:
+    """One expert of one trial, seed and view to teach; without a ``part``, what all of them show is made."""
+
+    config: RunConfig
+    trial: int
+    seed: int
+    view: int
+    part: int | None = None
+
+
+def teach_all(
+    config: RunConfig,
+    pairs: Sequence[tuple[int, int]],
+    views: int,
+    parts: int,
+    progress: Callable[[], None],
+) -> None:
+    """Teach what is missing for all ``pairs`` of trial and seed; first the experts, then their features.
+
+    Raises:
+        PluginError: the encoder fails.
+    """
+    seen = [Task(config, trial, seed, view) for trial, seed in pairs for view in range(views)]
+    taught = [Task(config, task.trial, task.seed, task.view, part) for task in seen for part in range(parts)]
+    for tasks in (taught, seen):
+        for error in each(_do, tasks, config.jobs, config.threads):
+            if error:
+                raise PluginError(error)
+            progress()
+
+
+def _do(task: Task) -> str:
+    """Do one task; return what went wrong, or nothing."""
+    session = open_session(task.config)
+    adaptation = session.adaptations(task.trial, task.seed)[task.view]
+    try:
+        if task.part is None:
+            adaptation.show(session.paths()[task.view])
+        else:
+            adaptation.teach(task.part)
+    except UserError:
+        raise
+    except Exception as error:
+        return f"encoder {session.encoder_label}, seed {task.seed}: {describe(error)}"
+    return ""
