@@ -16,6 +16,7 @@ from benchmark.check import check
 from benchmark.config import RunConfig, build_config, read_switches
 from benchmark.data_cli import data_app
 from benchmark.errors import PluginError, UserError, describe
+from benchmark.experiment import is_experiment, read_experiment
 from benchmark.flags import AsJson, Cache, Plugins, Root, Runs, Traceback, complain, err, out
 from benchmark.new import new
 from benchmark.registry import KINDS, Component, Registry, load_registry
@@ -77,7 +78,9 @@ def run(
     options: Annotated[
         list[str] | None, typer.Option("--set", help="COMPONENT.OPTION=VALUE or training.OPTION=VALUE.")
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file with any of these settings.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file with any of these settings, or an experiment with variants of them.")
+    ] = None,
     plugin: Plugins = None,
     jobs: Annotated[int | None, typer.Option(help="Units that run at once [default: cores / threads].")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads a unit; part of the record [default: 1].")] = None,
@@ -115,19 +118,23 @@ def run(
         "runs": runs,
         "cache": cache,
     }
-    parsed, switches = build_config(flags, config, tuple(options or ())), read_switches(config)
+    switches, assignments = read_switches(config), tuple(options or ())
+    shown: dict[str, bool] = {
+        "dry_run": dry_run or switches.dry_run,
+        "quiet": quiet or switches.quiet,
+        "as_json": json or switches.json_output,
+        "show_traces": traceback or switches.traceback,
+    }
+    if config and is_experiment(config):
+        from benchmark.experiment_command import run_experiment
+
+        experiment = read_experiment(config, flags, assignments, tuple(plugin or ()))
+        registry = _registry(experiment.config.plugins, traceback)
+        raise typer.Exit(run_experiment(experiment, registry, **shown))
+    parsed = build_config(flags, config, assignments)
     if plugin:
         parsed = parsed.model_copy(update={"plugins": (*parsed.plugins, *plugin)})
-    registry = _registry(parsed.plugins, traceback)
-    status = run_command(
-        parsed,
-        registry,
-        dry_run=dry_run or switches.dry_run,
-        quiet=quiet or switches.quiet,
-        as_json=json or switches.json_output,
-        show_traces=traceback or switches.traceback,
-    )
-    raise typer.Exit(status)
+    raise typer.Exit(run_command(parsed, _registry(parsed.plugins, traceback), **shown))
 
 
 @app.command(epilog="Example: python -m benchmark report --runs runs")

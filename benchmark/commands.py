@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,20 @@ from benchmark.errors import UserError
 from benchmark.files import only_writer
 from benchmark.flags import complain, err, out
 from benchmark.registry import Registry
+from benchmark.report.experiment import experiment_board
+from benchmark.report.experiment_files import (
+    publish_experiments,
+    published_experiments,
+    read_manifests,
+    write_experiment,
+)
 from benchmark.report.writing import write_board
 from benchmark.resolve import dataset_name, make_dataset
 from benchmark.runner import Outcome, Runner, Unit
 from benchmark.session import Session
 from benchmark.store import slug
 from benchmark.teaching import teach_all
+from benchmark.units import Result
 
 
 def run_command(
@@ -47,13 +55,18 @@ def run_command(
         stored = f"{done} of {len(units)} units are" if units else "what was finished is"
         complain(f"Stopped: {stored} stored; the same command goes on from there.")
         return 130
-    for failure in outcome.failures:
+    return complain_of(outcome.failures, len(units), config.runs, show_traces)
+
+
+def complain_of(failures: Sequence[Result], units: int, runs: Path, show_traces: bool) -> int:
+    """Say which of so many units failed. Return the exit status."""
+    for failure in failures:
         complain(f"FAILED {failure.error}")
         if show_traces:
             err.print(failure.trace, markup=False, highlight=False)
-    if outcome.failures:
-        complain(f"{len(outcome.failures)} of {len(units)} units failed; full tracebacks: {config.runs / 'run.log'}.")
-    return 1 if outcome.failures else 0
+    if failures:
+        complain(f"{len(failures)} of {units} units failed; full tracebacks: {runs / 'run.log'}.")
+    return 1 if failures else 0
 
 
 def banner(runner: Runner) -> None:
@@ -187,7 +200,9 @@ def report_command(
     """
     evaluations = report.from_runs(runs)
     if publish:
-        for message in report.publish(evaluations, results, readme, reference):
+        published_experiments(results)  # what is damaged there must be known before anything is written
+        told = report.publish(evaluations, results, readme, reference)
+        for message in [*told, *publish_experiments(runs, evaluations, results)]:
             err.print(message, markup=False, highlight=False, soft_wrap=True)
         return
     if not evaluations:
@@ -196,6 +211,9 @@ def report_command(
     folder = runs / "report"
     for board in boards:
         write_board(board, folder)
+    for manifest in read_manifests(runs):
+        for path in write_experiment(experiment_board(manifest, evaluations), folder)[:1]:
+            err.print(f"Experiment {manifest.name}: {path}", markup=False, highlight=False, soft_wrap=True)
     if with_trec:
         _write_trec(evaluations, folder)
     if pages:
@@ -216,7 +234,8 @@ def _write_pages(
 
 
 def _write_trec(evaluations: list[report.Evaluated], folder: Path) -> None:
-    for record, ranking, judgments, _ in evaluations:
+    for one in evaluations:
+        record, ranking, judgments = one.record, one.ranking, one.judgments
         fold = "" if record.protocol.fold is None else f"-fold{record.protocol.fold}"
         target = folder / "trec" / slug("-".join(record.table))
         trec.write_qrels(target / f"qrels{fold}-{record.judgments}.txt", judgments())

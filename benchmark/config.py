@@ -207,26 +207,46 @@ def build_config(flags: Mapping[str, Any], path: Path | None, assignments: tuple
     Raises:
         UserError: a key is unknown or a value invalid.
     """
-    values = {key: value for key, value in read_config(path).items() if key not in SWITCHES} if path else {}
+    where = f"--config {path}" if path else "the command line"
+    return parse_model(RunConfig, merge_settings(read_settings(path) if path else {}, flags, assignments, where), where)
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read a TOML file without its switches.
+
+    Raises:
+        UserError: it can't be read or is no TOML.
+    """
+    return {key: value for key, value in read_config(path).items() if key not in SWITCHES}
+
+
+def merge_settings(
+    values: dict[str, Any], flags: Mapping[str, Any], assignments: tuple[str, ...], where: str
+) -> dict[str, Any]:
+    """Return ``values`` of a file, called ``where``, under ``--set`` and flags; nothing is checked against a model yet.
+
+    Raises:
+        UserError: a flag is empty, or an assignment leads into a plain value.
+    """
     tree = parse_assignments(assignments)
     for name, given in tree.items():
         target = values if name == "training" else values.setdefault("options", {})
         if not isinstance(target, dict):
-            raise UserError(f"--config {path}: options must be a table.")
+            raise UserError(f"{where}: options must be a table.")
         if not isinstance(target.get(name, {}), dict):
-            raise UserError(f"--config {path}: {name} must be a table, not {target[name]!r}.")
-        target[name] = _merge(target.get(name, {}), given)
+            raise UserError(f"{where}: {name} must be a table, not {target[name]!r}.")
+        target[name] = merge(target.get(name, {}), given)
     empty = [key for key, value in flags.items() if isinstance(value, str) and not value.strip(" ,")]
     if empty:
         raise UserError(f"--{empty[0].replace('_', '-')} is empty: give it a value, or leave it out for the default.")
-    values.update({key: value for key, value in flags.items() if value is not None})
-    return parse_model(RunConfig, values, f"--config {path}" if path else "the command line")
+    return {**values, **{key: value for key, value in flags.items() if value is not None}}
 
 
-def _merge(old: Any, new: Any) -> Any:
+def merge(old: Any, new: Any) -> Any:
+    """Return ``old`` under ``new``: tables are merged key by key, anything else is replaced."""
     if not (isinstance(old, dict) and isinstance(new, dict)):
         return new
-    return {**old, **{key: _merge(old.get(key), value) for key, value in new.items()}}
+    return {**old, **{key: merge(old.get(key), value) for key, value in new.items()}}
 
 
 def parse_model(model: type[M], values: Mapping[str, Any], where: str) -> M:

@@ -8,6 +8,8 @@ what is drawn or flipped is then the unit, with all of its queries.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -17,6 +19,19 @@ CHUNK = 2_000
 """Draws held in memory at once: 2,000 x 400 queries x 8 bytes = 6 MB."""
 TOLERANCE = 1e-12
 """Sums of the same numbers in another order differ by rounding; they count as equal."""
+SEPARATE = 2.0
+"""A difference of fewer standard errors is a tie (benchmark/README.md, "Choosing without looking")."""
+
+
+def standard_error(values: Sequence[float]) -> float:
+    """Return the standard error of the mean; infinite for a single value."""
+    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("inf")
+
+
+def tie(differences: Sequence[float]) -> bool:
+    """Whether the mean of paired differences is within two of its standard errors of zero."""
+    mean = abs(float(np.mean(differences)))
+    return mean == 0 or mean < SEPARATE * standard_error(differences)
 
 
 def two_level_interval(

@@ -18,9 +18,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState
 
 from benchmark.search_space import Choice, Range, Space
-
-SEPARATE = 2.0
-"""A difference of fewer standard errors is a tie (benchmark/README.md, "Choosing without looking")."""
+from benchmark.statistics import standard_error, tie
 
 
 @dataclass(frozen=True)
@@ -54,11 +52,6 @@ class Trial:
     def error(self) -> float:
         """Standard error of the mean over folds."""
         return standard_error(self.score.folds)
-
-
-def standard_error(values: Sequence[float]) -> float:
-    """Return the standard error of the mean; infinite for a single value."""
-    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("inf")
 
 
 def run_trials(
@@ -106,9 +99,7 @@ def tied(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def _ties(top: Trial, trial: Trial) -> bool:
-    differences = np.subtract(top.score.folds, trial.score.folds)
-    mean = float(differences.mean())
-    return mean == 0 or mean < SEPARATE * standard_error(list(differences))
+    return tie(list(np.subtract(top.score.folds, trial.score.folds)))
 
 
 def simplest(trials: Sequence[Trial], first: Mapping[str, Any]) -> Trial | None:

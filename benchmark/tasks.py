@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from benchmark.errors import UserError, near_misses
 
@@ -14,6 +15,7 @@ class Task:
     ``stratum`` is what a stratum is; ``counted`` stands before the strata with their numbers of queries; ``relevance``
     explains gains, ``note`` what the averages are over. ``exact`` is True where gain 2 (everything equal) also has a
     mean average precision of its own (report/exact.py). ``unit`` is what intervals and tests take as independent.
+    ``kept`` is what is published of an evaluation: its rankings, or where there are very many queries their metrics.
     """
 
     name: str
@@ -23,6 +25,7 @@ class Task:
     note: str = ""
     exact: bool = False
     unit: str = "query"
+    kept: Literal["rankings", "metrics"] = "rankings"
 
 
 CASE_SEARCH = Task(
@@ -38,11 +41,12 @@ MODIFICATION = Task(
     counted="queries with",
     relevance="Relevant is a case that shows what the text changes; gain 2: all other criteria are as in the "
     "reference, gain 1: one of them differs.",
-    note="Macro mAP is the mean over queries with one, two and three changes. mAP (grade 2) takes as relevant only "
-    "candidates whose criteria all equal the target's. Up to three queries share a reference, so intervals draw and "
-    "tests flip references with all of their queries.",
+    note="Macro mAP is the mean over queries with one, two and three changes. Relevant is gain 1 or 2, which nDCG@10 "
+    "weighs; mAP (grade 2) takes as relevant only candidates whose criteria all equal the target's. Up to three "
+    "queries share a reference, so intervals draw and tests flip references with all of their queries.",
     exact=True,
     unit="reference",
+    kept="metrics",
 )
 TASKS = {task.name: task for task in (CASE_SEARCH, MODIFICATION)}
 

@@ -41,9 +41,7 @@ def _on_test(board: Leaderboard) -> list[Column]:
         Column("encoder", lambda line: line.encoder or NONE, left=True),
         Column("seeds", _count("seeds")),
         Column("macro mAP ± std [95 %]", macro_with_interval, strong=True),
-        Column("mAP", _points("map")),
-        Column("nDCG@10", _points("ndcg_10")),
-        *_exact(board),
+        *_averages(board),
         Column("P@1", _points("p_1")),
         Column("P@10", _points("p_10")),
         *missed,
@@ -61,9 +59,7 @@ def _cross_validated(board: Leaderboard) -> list[Column]:
         Column("seeds", _count("seeds")),
         Column("folds", _count("folds")),
         Column("macro mAP ± SE", _with_error("macro_map", signed=False), strong=True),
-        Column("mAP", _points("map")),
-        Column("nDCG@10", _points("ndcg_10")),
-        *_exact(board),
+        *_averages(board),
         Column("P@10", _points("p_10")),
         Column("composition gap", _signed("composition_gap")),
         Column(f"row minus {board.reference} ± SE", _with_error("row_minus_reference", signed=True)),
@@ -71,8 +67,15 @@ def _cross_validated(board: Leaderboard) -> list[Column]:
     ]
 
 
-def _exact(board: Leaderboard) -> list[Column]:
-    return [Column(EXACT, _points(column_name(EXACT)))] if board.table.task.exact else []
+def _averages(board: Leaderboard) -> list[Column]:
+    """Where exact matches count apart, they come next to the lead, and the few strata have a column each; groups, which
+    are many, have a picture.
+    """
+    whole, graded = Column("mAP", _points("map")), Column("nDCG@10", _points("ndcg_10"))
+    if not board.table.task.exact:
+        return [whole, graded]
+    strata = [Column(f"mAP, {name}", _points(column_name(f"AP[{name}]"))) for name in board.table.groups]
+    return [graded, Column(EXACT, _points(column_name(EXACT))), *strata]
 
 
 def missed_heading(board: Leaderboard) -> str:
@@ -120,10 +123,12 @@ def p_value(line: Line) -> str:
 
 
 def parameters(line: Line) -> str:
-    """Return the number of parameters as ``1.2M``, ``345k`` or ``512``."""
-    if "parameters" not in line.numbers:
-        return NONE
-    count = int(line.numbers["parameters"])
+    """Return the number of parameters of a line, where it has any."""
+    return parameters_text(int(line.numbers["parameters"])) if "parameters" in line.numbers else NONE
+
+
+def parameters_text(count: int) -> str:
+    """Return a number of parameters as ``1.2M``, ``345k`` or ``512``."""
     if count >= 999_500:
         return f"{count / 1e6:.1f}M"
     return f"{count / 1e3:.0f}k" if count >= 1_000 else str(count)

@@ -1,7 +1,7 @@
-"""Compact runs under results/: the rankings of a published table and their records, without scores or texts.
+"""Compact runs under results/: the rows of a published table and what judges them, without scores or texts.
 
 RESULTS/DATASET/TASK/runs/judgments.safetensors
-RESULTS/DATASET/TASK/runs/ROW.safetensors    array ``ranking`` (s, q, k) uint16: s seeds, q queries, k candidates
+RESULTS/DATASET/TASK/runs/ROW.safetensors    rankings, or what each query scored (compact_rows.py)
 RESULTS/DATASET/TASK/runs/ROW.json           the record of each seed, in the same order
 """
 
@@ -11,46 +11,21 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
-from safetensors.numpy import save
+from typing import TypeVar
 
 from benchmark.errors import UserError
 from benchmark.files import write_atomic
 from benchmark.protocol import Judgments
 from benchmark.records import EvaluationRecord, digest
-from benchmark.report.table import Evaluated, stale
-from benchmark.store import as_json, judgments_bytes, read_arrays, read_judgments, slug
+from benchmark.report.compact_rows import CompactRow, damaged_compact, read_row
+from benchmark.report.table import Evaluated
+from benchmark.store import as_json, judgments_bytes, read_judgments, slug
 
 FOLDER = "runs"
 JUDGMENTS = "judgments.safetensors"
 Identity = tuple[str, str]
 """Row and encoder."""
-_RECORDS = TypeAdapter(list[EvaluationRecord])
-
-
-@dataclass(frozen=True)
-class CompactRow:
-    """The seeds of one row: a record each, and ``ranking`` (s, q, k)."""
-
-    records: tuple[EvaluationRecord, ...]
-    ranking: NDArray[np.uint16]
-
-    def seed(self, index: int) -> NDArray[np.uint16]:
-        """Return the ranking (q, k) of the seed at ``index``."""
-        return self.ranking[index]
-
-    @property
-    def keys(self) -> frozenset[str]:
-        """The keys of its seeds."""
-        return frozenset(record.key for record in self.records)
-
-    @property
-    def stale(self) -> bool:
-        """Whether a source of it has changed since."""
-        return any(stale(record) for record in self.records)
+K = TypeVar("K", bound=tuple[str, ...])
 
 
 @dataclass(frozen=True)
@@ -95,7 +70,7 @@ def write_compact(folder: Path, table: CompactTable) -> None:
     names = _file_names(table)
     contents = {JUDGMENTS: judgments_bytes(table.judgments)}
     for identity, row in table.rows.items():
-        contents[f"{names[identity]}.safetensors"] = save({"ranking": np.ascontiguousarray(row.ranking)})
+        contents[f"{names[identity]}.safetensors"] = row.content()
         contents[f"{names[identity]}.json"] = as_json([record.model_dump(mode="json") for record in row.records])
     for name, content in contents.items():
         path = folder / name
@@ -115,23 +90,16 @@ def from_published(results: Path) -> list[Evaluated]:
     found = []
     for folder in sorted(results.glob(f"*/*/{FOLDER}")):
         table = read_compact(folder)
-        names = _file_names(table) if table else {}
-        for identity, row in table.rows.items() if table else ():
-            error = functools.partial(damaged_compact, folder / f"{names[identity]}.safetensors")
-            truth = functools.partial(getattr, table, "judgments")
-            found += [
-                Evaluated(record, functools.partial(row.seed, index), truth, error)
-                for index, record in enumerate(row.records)
-            ]
+        if table is None:
+            continue
+        names, truth = _file_names(table), functools.partial(_judgments_of, table)
+        for identity, row in table.rows.items():
+            found += row.evaluated(truth, folder / f"{names[identity]}.safetensors")
     return found
 
 
-def damaged_compact(path: Path, why: str) -> UserError:
-    """Return the error for a published file that can't be trusted."""
-    return UserError(
-        f"{path} is damaged ({why}), so no table was built from it. Restore the published runs with `git checkout -- "
-        f"{path.parent}`, then publish again."
-    )
+def _judgments_of(table: CompactTable, record: EvaluationRecord) -> Judgments:
+    return table.judgments
 
 
 def _identity(row: CompactRow) -> Identity:
@@ -139,13 +107,15 @@ def _identity(row: CompactRow) -> Identity:
 
 
 def _file_names(table: CompactTable) -> dict[Identity, str]:
-    """Return a file name for each row; two rows that would share one get a part of their hash."""
-    names = {identity: slug("-".join(identity)) for identity in table.rows}
-    taken = [*names.values(), Path(JUDGMENTS).stem]
-    return {
-        identity: name if taken.count(name) == 1 else f"{name}-{digest(identity)[:8]}"
-        for identity, name in names.items()
-    }
+    return distinct_names({identity: slug("-".join(identity)) for identity in table.rows}, JUDGMENTS)
+
+
+def distinct_names(names: Mapping[K, str], taken: str) -> dict[K, str]:
+    """Return a file name for each row; those that would share one, or be called like the file ``taken``, get a part of
+    their hash.
+    """
+    every = [*names.values(), Path(taken).stem]
+    return {key: name if every.count(name) == 1 else f"{name}-{digest(key)[:8]}" for key, name in names.items()}
 
 
 def _read_judgments(path: Path) -> Judgments:
@@ -156,26 +126,9 @@ def _read_judgments(path: Path) -> Judgments:
 
 
 def _read_row(folder: Path, name: str, judgments: str) -> CompactRow:
-    path = folder / f"{name}.json"
-    try:
-        records = tuple(_RECORDS.validate_json(path.read_bytes()))
-    except (OSError, ValidationError) as error:
-        raise damaged_compact(path, str(error).splitlines()[0]) from error
-    row = CompactRow(records, _read_ranking(folder / f"{name}.safetensors"))
-    identities = {(record.method.row, record.encoder.name, *record.table) for record in records}
-    if len(identities) != 1 or len(row.ranking) != len(records):
-        raise damaged_compact(path, f"{len(records)} records for {len(row.ranking)} rankings of one row")
-    if {record.judgments for record in records} != {judgments}:
+    row, path = read_row(folder, name), folder / f"{name}.json"
+    if len({(record.method.row, record.encoder.name, *record.table) for record in row.records}) != 1:
+        raise damaged_compact(path, "its records are of several rows")
+    if {record.judgments for record in row.records} != {judgments}:
         raise damaged_compact(path, f"its records name other judgments than {JUDGMENTS} holds")
     return row
-
-
-def _read_ranking(path: Path) -> NDArray[np.uint16]:
-    try:
-        ranking = read_arrays(path)[0]["ranking"]
-    except (UserError, KeyError) as error:
-        raise damaged_compact(path, "it is missing or no whole safetensors file") from error
-    if ranking.dtype != np.uint16 or ranking.ndim != 3:
-        found = f"its ranking is {ranking.dtype} {ranking.shape}"
-        raise damaged_compact(path, f"{found}, not uint16 (seeds, queries, candidates)")
-    return ranking

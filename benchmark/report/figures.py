@@ -6,7 +6,8 @@ The text is drawn as paths with the font that comes with matplotlib, so that a p
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
@@ -44,19 +45,25 @@ def write_figures(board: Leaderboard, folder: Path) -> list[Path]:
     Raises:
         UserError: the folder is read-only or full.
     """
-    written = []
-    for name, rows, draw in (
-        ("macro_map", macro_map_rows(board), draw_macro_map),
-        ("per_group", per_group_rows(board), draw_per_group),
-    ):
-        picture, numbers = folder / f"{name}.svg", folder / f"{name}.csv"
-        content = csv_text(rows).encode()
-        if not (picture.is_file() and numbers.is_file() and numbers.read_bytes() == content):
-            # The picture comes first: a writer killed in between leaves an old csv, and the next one draws again.
-            write_atomic(picture, svg(draw(board)))
-            write_atomic(numbers, content)
-        written += [picture, numbers]
-    return written
+    return [
+        *write_figure(folder, "macro_map", macro_map_rows(board), partial(draw_macro_map, board)),
+        *write_figure(folder, "per_group", per_group_rows(board), partial(draw_per_group, board)),
+    ]
+
+
+def write_figure(folder: Path, name: str, rows: Sequence[Sequence[str]], draw: Callable[[], Figure]) -> list[Path]:
+    """Write ``name``.svg and ``name``.csv with what it shows; draw anew only where the csv has changed.
+
+    Raises:
+        UserError: the folder is read-only or full.
+    """
+    picture, numbers = folder / f"{name}.svg", folder / f"{name}.csv"
+    content = csv_text(rows).encode()
+    if not (picture.is_file() and numbers.is_file() and numbers.read_bytes() == content):
+        # The picture comes first: a writer killed in between leaves an old csv, and the next one draws again.
+        write_atomic(picture, svg(draw()))
+        write_atomic(numbers, content)
+    return [picture, numbers]
 
 
 def svg(figure: Figure) -> bytes:
@@ -69,7 +76,8 @@ def svg(figure: Figure) -> bytes:
     return b"\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + b"\n"
 
 
-def _new_figure(width: float, height: float, title: str) -> tuple[Figure, Axes]:
+def new_figure(width: float, height: float, title: str) -> tuple[Figure, Axes]:
+    """Return a figure of so many inches with one pair of axes, in the style of all."""
     # A Figure of its own, not pyplot's: no window system, no global state.
     import matplotlib
     from matplotlib.figure import Figure
@@ -111,7 +119,7 @@ def macro_map_rows(board: Leaderboard) -> list[list[str]]:
 def draw_macro_map(board: Leaderboard) -> Figure:
     """Draw dots with whiskers, best on top; chance is a dashed line, a row that reads labels a hollow square."""
     lines = [line for line in (*board.lines, *board.apart) if line.kind != "chance"]
-    figure, axes = _new_figure(7.2, 1.3 + 0.3 * len(lines), _title(board, "macro mAP with 95 % intervals"))
+    figure, axes = new_figure(7.2, 1.3 + 0.3 * len(lines), _title(board, "macro mAP with 95 % intervals"))
     for position, line in enumerate(lines):
         _whisker(axes, position, line)
     for line in board.apart:
@@ -178,7 +186,7 @@ def draw_per_group(board: Leaderboard) -> Figure:
     values = [[100 * line.numbers.get(column_name(f"AP[{group}]"), float("nan")) for group in groups] for line in lines]
     extra = max(fill(name, HEADING).count("\n") for name in groups)
     size = (3.2 + 0.85 * len(groups), 1.2 + 0.3 * len(lines) + 0.15 * extra)
-    figure, axes = _new_figure(*size, _title(board, f"mAP by {board.table.task.stratum}, points"))
+    figure, axes = new_figure(*size, _title(board, f"mAP by {board.table.task.stratum}, points"))
     image = axes.pcolormesh(values, cmap="Blues", vmin=0, vmax=100, edgecolors="white", linewidth=1)
     axes.invert_yaxis()
     for row, of_line in enumerate(values):

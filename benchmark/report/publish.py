@@ -7,24 +7,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from benchmark.errors import UserError
 from benchmark.files import write_atomic
 from benchmark.records import EvaluationRecord
-from benchmark.report.compact import (
-    FOLDER,
-    CompactRow,
-    CompactTable,
-    Identity,
-    from_published,
-    read_compact,
-    write_compact,
-)
+from benchmark.report.compact import FOLDER, CompactTable, Identity, from_published, read_compact, write_compact
+from benchmark.report.compact_rows import CompactRow, measured_row, ranked_row
 from benchmark.report.formats import short_markdown
 from benchmark.report.leaderboard import Leaderboard
 from benchmark.report.looks import record_looks
-from benchmark.report.table import Evaluated, other_conditions, select, table_folder
+from benchmark.report.table import Evaluated, other_conditions, select, table_folder, task_of
 from benchmark.report.wording import spans
 from benchmark.report.writing import leaderboards, write_board
 
@@ -124,21 +115,14 @@ def _replace(identity: Identity, old: CompactRow | None, members: Sequence[Evalu
 
 
 def compact(members: Sequence[Evaluated]) -> CompactRow:
-    """Stack the rankings of one row's seeds.
+    """Return one row's seeds in the form that its task keeps.
 
     Raises:
         UserError: a ranking is damaged.
     """
     ordered = sorted(members, key=lambda one: one.record.seed)
-    rankings = []
-    for one in ordered:
-        try:
-            rankings.append(one.ranking())
-        except KeyError as error:
-            raise one.damaged("it holds no ranking") from error
-        if rankings[-1].shape != rankings[0].shape:
-            raise one.damaged(f"its ranking is {rankings[-1].shape}, that of another seed {rankings[0].shape}")
-    return CompactRow(tuple(one.record for one in ordered), np.stack(rankings))
+    kept = task_of(ordered[0].record.protocol).kept
+    return ranked_row(ordered) if kept == "rankings" else measured_row(ordered)
 
 
 # ------------------------------------------------------------------------------------------------ the README

@@ -57,7 +57,7 @@ def without(one: Evaluated, ids: Collection[str]) -> Evaluated:
     def judgments() -> Judgments:
         return reduced_judgments(one.judgments(), ids)
 
-    return one._replace(ranking=ranking, judgments=functools.cache(judgments))
+    return one._replace(ranking=ranking, judgments=functools.cache(judgments), metrics=None)
 
 
 def _change(before: Table, old: Row, after: Table, new: Row) -> Change:

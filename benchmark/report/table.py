@@ -31,13 +31,15 @@ CONDITIONS = ("gallery", "view", "text_style", "training", *LATER)
 
 class Evaluated(NamedTuple):
     """One stored evaluation. ``ranking`` (q, k) and ``judgments`` are read when called; ``damaged`` makes the error
-    that says where a bad ranking lies and how to restore it.
+    that says where a bad ranking lies and how to restore it. Where no ranking is kept, ``metrics`` returns what each
+    query scored, metric -> values (q,).
     """
 
     record: EvaluationRecord
     ranking: Callable[[], NDArray[np.uint16]]
     judgments: Callable[[], Judgments]
     damaged: Callable[[str], UserError]
+    metrics: Callable[[], Mapping[str, Floats]] | None = None
 
 
 @dataclass(frozen=True)
@@ -226,15 +228,27 @@ def _row(members: Sequence[Evaluated]) -> Row:
     changed: set[str] = set()
     for one in members:
         changed.update(stale(one.record))
-        results.setdefault(one.record.protocol.fold, {})[one.record.seed] = _measure(one)
+        results.setdefault(one.record.protocol.fold, {})[one.record.seed] = measure(one)
     last = members[-1].record
     return Row(last.method, last.encoder.name, results, tuple(sorted(changed)))
 
 
-def _measure(one: Evaluated) -> Mapping[str, Floats]:
+def measure(one: Evaluated) -> Mapping[str, Floats]:
+    """Return what each query of an evaluation scored, metric -> values (q,).
+
+    Raises:
+        UserError: the ranking or the judgments are damaged.
+    """
     try:
-        ranking, judgments = one.ranking(), one.judgments()
-        values = per_query(ranking, judgments)
-        return values | exact_precision(ranking, judgments) if task_of(one.record.protocol).exact else values
+        judgments = one.judgments()
+        values = one.metrics() if one.metrics else _from_ranking(one.ranking(), judgments, task_of(one.record.protocol))
+        if any(len(value) != len(judgments.query_ids) for value in values.values()):
+            raise ValueError(f"it holds results of other than its {len(judgments.query_ids)} queries")
+        return values
     except (ValueError, KeyError) as error:
         raise one.damaged(str(error)) from error
+
+
+def _from_ranking(ranking: NDArray[np.uint16], judgments: Judgments, task: Task) -> Mapping[str, Floats]:
+    values = per_query(ranking, judgments)
+    return values | exact_precision(ranking, judgments) if task.exact else values

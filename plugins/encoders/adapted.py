@@ -77,7 +77,7 @@ class AdaptedEncoder(AdaptiveEncoder):
 
     @property
     def image_fingerprint(self) -> str:
-        return digest(RECIPE, self.base.image_fingerprint, self.options.model_dump_json())
+        return digest(RECIPE, self.base.image_fingerprint, self.options.model_dump_json(exclude={"text"}))
 
     @property
     def text_fingerprint(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -12,10 +14,11 @@ class _Options(BaseModel):
 
 
 class PackagedOptions(_Options):
-    """Input size of the image side, in pixels; both must be multiples of 32."""
+    """Input size of the image side, in pixels (multiples of 32), and the text side."""
 
     height: int = Field(192, ge=64, multiple_of=32)
     width: int = Field(288, ge=64, multiple_of=32)
+    text: Literal["minilm", "words"] = Field("minilm", description="all-MiniLM-L6-v2, or a random vector for each word")
 
 
 class AdaptedOptions(PackagedOptions):

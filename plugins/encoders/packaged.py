@@ -28,6 +28,7 @@ from benchmark.interfaces import Encoder, ImageFeatures, TextFeatures
 from plugins.encoders.minilm import MiniLM
 from plugins.encoders.options import PackagedOptions
 from plugins.encoders.weights import digest, package_folder
+from plugins.encoders.words import text_side
 
 CPU_CHUNK = 4
 """Pictures that go through the network at once on a CPU: the activations of more don't fit into its caches."""
@@ -44,7 +45,7 @@ class PackagedEncoder(Encoder):
         self.options = options
         self.grids = tuple((options.height // stride, options.width // stride) for stride in (16, 32))
         self.device = torch.device("cpu")
-        self.language = MiniLM()
+        self.language = text_side(options.text)
 
     @property
     def image_fingerprint(self) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from fakes import contents, evaluated, judgments, one, record, store_runs, study
+from safetensors.numpy import load_file
 
 from benchmark.errors import UserError
-from benchmark.report import from_published, from_runs, publish
+from benchmark.report import from_published, from_runs, publish, write_reports
+from benchmark.report.compact_rows import MeasuredRow
 
 README = """# Title
 <!-- leaderboard:toy/case-search -->
@@ -197,3 +200,77 @@ def test_a_marker_without_its_end_is_refused_before_anything_is_written(place, t
 def test_a_missing_readme_is_said(tmp_path):
     with pytest.raises(UserError, match=r"Can't read .*README.md: No such file.* --readme"):
         published(tmp_path, study(1))
+
+
+# ------------------------------------------------------------------------------------------------ without rankings
+
+
+EDITS = {"protocol": {"task": "modification"}}
+STRATA = np.repeat([0, 1, 2], [12, 10, 8]).astype(np.uint8)
+
+
+def edits():
+    """Three queries of each of ten references, which change one to three criteria; gain 2 is the target's."""
+    made = judgments()
+    ids = tuple(f"case{i // 3}>case{i}" for i in range(30))
+    gains = np.where(made.gains & (np.arange(30) % 4 == 0), 2, made.gains).astype(np.uint8)
+    names = ("1 change", "2 changes", "3 changes")
+    return replace(made, query_ids=ids, gains=gains, strata=STRATA, stratum_names=names, critical=None)
+
+
+def test_a_task_with_many_queries_keeps_what_each_scored_and_no_ranking(place):
+    runs = store_runs(place / "runs", study(2, truth=edits(), **EDITS))
+    (place / "README.md").write_text(README.replace("other/case-search", "toy/modification"))
+    published(place, from_runs(runs))
+    whole = contents(place / "results")
+    kept = load_file(place / "results/toy/modification/runs/ours-packaged.safetensors")
+    assert {name: array.shape for name, array in kept.items()} == {"per_query": (9, 60)}, "9 metrics, 2 x 30 queries"
+    assert published(place, from_runs(runs)) == []
+    assert contents(place / "results") == whole
+    write_reports(from_runs(runs), place / "report", "ours")
+    of_runs = contents(place / "report")
+    assert of_runs == {name: content for name, content in whole.items() if "/runs/" not in name and "looks" not in name}
+    text = (place / "results/toy/modification/leaderboard.md").read_text()
+    header = next(line for line in text.splitlines() if line.startswith("| method"))
+    assert [cell.strip() for cell in header.strip("|").split("|")][3:9] == [
+        "macro mAP ± std [95 %]", "nDCG@10", "mAP (grade 2)", "mAP, 1 change", "mAP, 2 changes", "mAP, 3 changes",
+    ]  # fmt: skip
+    assert "mAP (grade 2)" in (place / "README.md").read_text()
+
+
+def test_a_clone_rebuilds_a_table_without_rankings(place):
+    published(place, study(2, truth=edits(), **EDITS))
+    whole = contents(place)
+    for path in (place / "results/toy/modification").glob("*.*"):
+        path.unlink()
+    assert published(place, []) == []
+    assert contents(place) == whole
+    first = from_published(place / "results")[0]
+    with pytest.raises(UserError, match=r"image-only-packaged.safetensors holds what each query scored and no ranking"):
+        first.ranking()
+
+
+@pytest.mark.parametrize("place_of_bit", [-1, -100])
+def test_a_flipped_bit_in_what_queries_scored_is_found(place, place_of_bit):
+    published(place, study(1, ("ours",), truth=edits(), **EDITS))
+    path = place / "results/toy/modification/runs/ours-packaged.safetensors"
+    content = bytearray(path.read_bytes())
+    content[place_of_bit] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"ours-packaged.safetensors is damaged \(its content .* SHA-256"):
+        published(place, [])
+
+
+def test_results_of_other_queries_than_the_judgments_are_refused(place):
+    published(place, study(1, ("ours", "rival"), truth=edits(), **EDITS))
+    runs = place / "results/toy/modification/runs"
+    half = MeasuredRow((), ({"AP": np.zeros(15)},)).content()
+    (runs / "ours-packaged.safetensors").write_bytes(half)
+    with pytest.raises(
+        UserError, match=r"ours-packaged.safetensors is damaged \(it holds results of other than its 30"
+    ):
+        published(place, [])
+    two = MeasuredRow((), ({"AP": np.zeros(30)}, {"AP": np.zeros(30)})).content()
+    (runs / "ours-packaged.safetensors").write_bytes(two)
+    with pytest.raises(UserError, match=r"ours-packaged.json is damaged \(1 records for the results of 2\)"):
+        published(place, [])

@@ -1,0 +1,183 @@
+"""Experiments on disk: what belongs to one, its pages, and its compact runs under results/.
+
+RUNS/experiments/DATASET/TASK/NAME.json         the manifest: questions, variants, and the keys of their evaluations
+RESULTS/DATASET/TASK/NAME.md .csv .tex          the tables, and a picture with its csv
+RESULTS/DATASET/TASK/NAME/experiment.json       the manifest
+RESULTS/DATASET/TASK/NAME/judgments-HASH.safetensors
+RESULTS/DATASET/TASK/NAME/ROW.safetensors .json what each query scored, and the records (compact_rows.py)
+
+A record knows nothing of experiments: an evaluation that several variants share is made, stored and published once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from benchmark.experiment import Manifest
+from benchmark.files import write_atomic
+from benchmark.protocol import Judgments
+from benchmark.records import EvaluationRecord
+from benchmark.report.compact import distinct_names, judgments_hash
+from benchmark.report.compact_rows import CompactRow, damaged_compact, measured_row, read_row
+from benchmark.report.experiment import Board, experiment_board
+from benchmark.report.experiment_figure import draw_differences, figure_rows
+from benchmark.report.experiment_formats import experiment_csv, experiment_latex, experiment_markdown
+from benchmark.report.figures import write_figure
+from benchmark.report.table import Evaluated, stale, table_folder
+from benchmark.store import as_json, damaged, judgments_bytes, read_judgments, slug
+
+FOLDER = "experiments"
+MANIFEST = "experiment.json"
+JUDGMENTS = "judgments-"
+PICTURE = "-differences"
+
+
+def write_manifest(manifest: Manifest, runs: Path) -> None:
+    """Keep what belongs to an experiment in a runs folder.
+
+    Raises:
+        UserError: the folder is read-only or full.
+    """
+    write_atomic(_manifest_path(manifest, runs), as_json(manifest.model_dump(mode="json")))
+
+
+def read_manifests(runs: Path) -> list[Manifest]:
+    """Return what a runs folder knows of experiments.
+
+    Raises:
+        UserError: a manifest is damaged.
+    """
+    return [_read_manifest(path) for path in sorted((runs / FOLDER).glob("*/*/*.json"))]
+
+
+def _manifest_path(manifest: Manifest, runs: Path) -> Path:
+    return runs / FOLDER / table_folder(manifest.dataset, manifest.task) / f"{slug(manifest.name)}.json"
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise damaged(path, str(error).splitlines()[0]) from error
+
+
+def write_experiment(board: Board, folder: Path) -> list[Path]:
+    """Write md, csv, tex and the picture with its csv under ``folder``/DATASET/TASK/ and return their paths, the page
+    first; nothing without a result.
+
+    Raises:
+        UserError: the folder is read-only or full.
+    """
+    if not board.lines:
+        return []
+    manifest = board.manifest
+    target, name = folder / table_folder(manifest.dataset, manifest.task), slug(manifest.name)
+    texts = {
+        ".md": experiment_markdown(board, f"{name}{PICTURE}.svg"),
+        ".csv": experiment_csv(board),
+        ".tex": experiment_latex(board),
+    }
+    for suffix, text in texts.items():
+        write_atomic(target / f"{name}{suffix}", text.encode())
+    pictures = write_figure(target, f"{name}{PICTURE}", figure_rows(board), partial(draw_differences, board))
+    return [*(target / f"{name}{suffix}" for suffix in texts), *pictures]
+
+
+# ------------------------------------------------------------------------------------------------ published
+
+
+def published_experiments(results: Path) -> list[Board]:
+    """Return every experiment under results/, from its compact runs alone.
+
+    Raises:
+        UserError: a file is damaged, missing or left over.
+    """
+    return [_read_published(path.parent) for path in sorted(results.glob(f"*/*/*/{MANIFEST}"))]
+
+
+def publish_experiments(runs: Path, evaluations: Sequence[Evaluated], results: Path) -> list[str]:
+    """Bring the experiments of a runs folder into ``results`` and rebuild the pages of all that are there.
+
+    Only an experiment whose file lies at ``results``/experiments/NAME.toml is published, and only as a whole. Returns
+    what changed, a sentence each.
+
+    Raises:
+        UserError: a stored file is damaged, or something can't be written.
+    """
+    known = {one.record.key: one for one in evaluations}
+    messages = [told for manifest in read_manifests(runs) if (told := _publish(manifest, known, results))]
+    for board in published_experiments(results):
+        write_experiment(board, results)
+    return messages
+
+
+def _publish(manifest: Manifest, known: Mapping[str, Evaluated], results: Path) -> str:
+    """Return what was done; empty where the same is published already."""
+    name = f"Experiment {manifest.name} ({manifest.dataset}, {manifest.task})"
+    if not (results / FOLDER / f"{manifest.name}.toml").is_file():
+        return f"{name} is left out: {results / FOLDER / manifest.name}.toml does not exist."
+    folder = results / table_folder(manifest.dataset, manifest.task) / slug(manifest.name)
+    if (folder / MANIFEST).is_file() and _read_published(folder).manifest == manifest:
+        return ""
+    missing = [one for one in manifest.members if not one.keys or not all(key in known for key in one.keys)]
+    if missing:
+        return f"{name} is left out: {len(missing)} of {len(manifest.members)} rows have no result yet; run it again."
+    if any(stale(known[key].record) for key in manifest.keys):
+        return f"{name} is left out: its sources have changed since the run; run it again."
+    _write_published(folder, manifest, known)
+    return f"{name}: {len(manifest.members)} rows."
+
+
+def _write_published(folder: Path, manifest: Manifest, known: Mapping[str, Evaluated]) -> None:
+    rows = {keys: measured_row([known[key] for key in keys]) for keys in {one.keys for one in manifest.members}}
+    truths = {known[key].record.judgments: known[key].judgments for key in sorted(manifest.keys)}
+    contents = {MANIFEST: as_json(manifest.model_dump(mode="json"))}
+    contents |= {f"{JUDGMENTS}{name}.safetensors": judgments_bytes(truth()) for name, truth in truths.items()}
+    for keys, name in _names(rows).items():
+        contents[f"{name}.safetensors"] = rows[keys].content()
+        contents[f"{name}.json"] = as_json([record.model_dump(mode="json") for record in rows[keys].records])
+    for name, content in contents.items():
+        write_atomic(folder / name, content)
+    for path in folder.iterdir():
+        if path.name not in contents:
+            path.unlink()
+
+
+def _names(rows: Mapping[tuple[str, ...], CompactRow]) -> dict[tuple[str, ...], str]:
+    first = {keys: row.records[0] for keys, row in rows.items()}
+    return distinct_names({keys: slug(f"{one.method.row}-{one.encoder.name}") for keys, one in first.items()}, MANIFEST)
+
+
+def _read_published(folder: Path) -> Board:
+    path = folder / MANIFEST
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise damaged_compact(path, str(error).splitlines()[0]) from error
+    truths = _read_truths(folder)
+
+    def truth(record: EvaluationRecord) -> Judgments:
+        if record.judgments not in truths:
+            raise damaged_compact(folder / f"{JUDGMENTS}{record.judgments}.safetensors", "it is missing")
+        return truths[record.judgments]
+
+    stems = {one.stem for one in (*folder.glob("*.json"), *folder.glob("*.safetensors"))}
+    names = sorted(name for name in stems - {path.stem} if not name.startswith(JUDGMENTS))
+    found = [one for name in names for one in read_row(folder, name).evaluated(truth, folder / f"{name}.safetensors")]
+    if {one.record.key for one in found} != manifest.keys:
+        raise damaged_compact(path, "its keys are others than those of the rows beside it")
+    return experiment_board(manifest, found)
+
+
+def _read_truths(folder: Path) -> dict[str, Judgments]:
+    truths = {}
+    for path in sorted(folder.glob(f"{JUDGMENTS}*.safetensors")):
+        truth, name = read_judgments(path), path.stem.removeprefix(JUDGMENTS)
+        if judgments_hash(truth) != name:
+            raise damaged_compact(path, "its content does not match its name")
+        truths[name] = truth
+    return truths
