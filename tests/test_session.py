@@ -14,8 +14,10 @@ from benchmark.session import Session
 from tests.conftest import TOY
 
 
-def session(cache: Path, view: str) -> Session:
-    config = RunConfig(dataset="toy", encoder="mean-colour", view=view, cache=cache, plugins=(str(TOY),))  # type: ignore[call-arg]
+def session(cache: Path, view: str, without: str = "") -> Session:
+    config = RunConfig(  # type: ignore[call-arg]
+        dataset="toy", encoder="mean-colour", view=view, without=without, cache=cache, plugins=(str(TOY),)
+    )
     return Session(config, load_registry(config.plugins))
 
 
@@ -44,3 +46,25 @@ def test_a_gallery_and_queries_carry_no_labels(tmp_path: Path) -> None:
     cases = made.trials[0].queries
     assert set(vars(made.gallery(cases))) == {"ids", "images"}
     assert set(vars(made.queries(made.trials[0]))) == {"ids", "images", "texts"}
+
+
+@pytest.mark.parametrize("view", ["dermoscopic", "both"])
+def test_queries_without_image_all_have_the_mean_picture_of_train(tmp_path: Path, view: str) -> None:
+    usual, blind = session(tmp_path, view), session(tmp_path, view, without="image")
+    trial = blind.trials[0]
+    queries, train = blind.queries(trial), blind.gallery(trial.train).images
+    assert len(queries.images) == len(queries.ids) == 24
+    for own, of_train in zip(
+        (queries.images.pooled, *queries.images.levels), (train.pooled, *train.levels), strict=True
+    ):
+        assert torch.allclose(own[0].float(), of_train.float().mean(0), atol=2e-3)
+        assert torch.equal(own, own[:1].expand_as(own))
+    assert torch.equal(queries.texts.tokens, usual.queries(usual.trials[0]).texts.tokens)
+
+
+def test_own_queries_keep_their_pictures(tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_text('{"id": "q1", "image": "x.png", "text": "thin border"}\n')
+    (tmp_path / "x.png").write_bytes(b"")
+    config = RunConfig(dataset="toy", queries=tmp_path / "mine.jsonl", without="image", plugins=(str(TOY),))  # type: ignore[call-arg]
+    with pytest.raises(UserError, match="--without takes the pictures"):
+        Session(config, load_registry(config.plugins))
