@@ -70,7 +70,7 @@ def run(
         str | None, typer.Option(help="canonical, paraphrase, terse, partial:K, contradicting or none.")
     ] = None,
     without: Annotated[
-        str | None, typer.Option(help="image: queries with the mean picture of train instead of their own.")
+        str | None, typer.Option(help="image or text: queries have the mean one of train instead.")
     ] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds, e.g. 0-4 or 0,2 [default: 0-2].")] = None,
     reference: Annotated[

@@ -119,8 +119,8 @@ class RunConfig(Strict):
     @field_validator("without")
     @classmethod
     def _lacking(cls, value: str) -> str:
-        if value not in ("", "image"):
-            raise ValueError("only image can be left out so; for queries without words use the text style none")
+        if value not in ("", "image", "text"):
+            raise ValueError("a query can be asked without image or without text")
         return value
 
 

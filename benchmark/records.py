@@ -65,7 +65,7 @@ class ProtocolInfo(Strict):
     """What was asked: equal protocols (but for the fold) share a table. ``training`` names what of the shared training
     differs from the defaults, ``excluded`` the list of cases that were left out (exclusion.py), ``queries`` the user's
     own queries (own_queries.py), ``trained_on`` the dataset that taught, where another one is searched, and ``without``
-    what the queries lack (``image``: each has the mean picture of train instead of its own).
+    what the queries lack, ``image`` or ``text``: each has the mean one of train instead of its own.
     """
 
     task: str

@@ -8,7 +8,8 @@ import torch
 
 from benchmark.config import RunConfig
 from benchmark.errors import UserError
-from benchmark.interfaces import Case
+from benchmark.interfaces import Case, TextFeatures
+from benchmark.means import mean_text
 from benchmark.registry import load_registry
 from benchmark.session import Session
 from tests.conftest import TOY
@@ -62,9 +63,27 @@ def test_queries_without_image_all_have_the_mean_picture_of_train(tmp_path: Path
     assert torch.equal(queries.texts.tokens, usual.queries(usual.trials[0]).texts.tokens)
 
 
+def test_queries_without_text_all_have_one_token_the_mean_of_train(tmp_path: Path) -> None:
+    blind = session(tmp_path, "dermoscopic", "text")
+    trial = blind.trials[0]
+    texts, train = blind.queries(trial).texts, blind.labelled(trial.train).texts
+    assert texts.tokens.shape == (24, 1, 16)
+    assert texts.mask.all()
+    assert torch.allclose(texts.pooled[5].float(), train.pooled.float().mean(0), atol=2e-3)
+    # The toy encoder pools tokens by their mean, so the mean token is the mean pooled vector.
+    assert torch.allclose(texts.tokens[5, 0].float(), texts.pooled[5].float(), atol=2e-3)
+
+
+def test_a_mean_text_skips_padding() -> None:
+    tokens = torch.tensor([[[1.0], [3.0], [99.0]], [[6.0], [99.0], [99.0]]])
+    mask = torch.tensor([[True, True, False], [True, False, False]])
+    mean = mean_text(TextFeatures(tokens, mask, tokens[:, 0]), 2)
+    assert mean.tokens.flatten().tolist() == [4.0, 4.0], "the mean of 2 and 6"
+
+
 def test_own_queries_keep_their_pictures(tmp_path: Path) -> None:
     (tmp_path / "mine.jsonl").write_text('{"id": "q1", "image": "x.png", "text": "thin border"}\n')
     (tmp_path / "x.png").write_bytes(b"")
     config = RunConfig(dataset="toy", queries=tmp_path / "mine.jsonl", without="image", plugins=(str(TOY),))  # type: ignore[call-arg]
-    with pytest.raises(UserError, match="--without takes the pictures"):
+    with pytest.raises(UserError, match="--without takes pictures or texts"):
         Session(config, load_registry(config.plugins))
