@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from benchmark.evaluation import Floats
 from benchmark.facts import Facts
+from benchmark.modification import shared_references
 from benchmark.records import DatasetInfo, MethodInfo, ProtocolInfo
-from benchmark.report.following import shares
-from benchmark.report.table import Evaluated, conditions_folder, measure, select, table_folder
+from benchmark.report.following import STATED, TRUE, shares
+from benchmark.report.table import Evaluated, conditions_folder, measure, select, table_folder, task_of
 
 CANONICAL = "canonical"
+CONTRADICTING = "contradicting"
 PROBES = ("text_style", "without", "excluded")
 """Fields of a protocol that a condition may change, one at a time."""
 Identity = tuple[str, str]
@@ -28,7 +30,8 @@ Identity = tuple[str, str]
 @dataclass(frozen=True)
 class Answers:
     """What one method answered under one condition: ``values`` metric -> (s, q), of ``queries`` (q) with ``strata``
-    (q,) and ``subgroups`` key -> value of each query (q).
+    (q,) and ``subgroups`` key -> value of each query (q). ``units`` (q) are what intervals draw where queries are not
+    independent, e.g. their references.
     """
 
     method: MethodInfo
@@ -39,6 +42,7 @@ class Answers:
     strata: NDArray[np.uint8]
     values: Mapping[str, Floats]
     subgroups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    units: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,10 @@ def studies(evaluations: Iterable[Evaluated]) -> list[Study]:
         # Rows that read labels rank the same whatever is said or shown.
         if condition(one.record.protocol) and not one.record.method.reads_labels and not one.record.protocol.queries:
             shared.setdefault(_bare(one.record.protocol).table(one.record.dataset.name), []).append(one)
-    made = [_study(shared[key]) for key in sorted(shared)]
+    several = [
+        members for _, members in sorted(shared.items()) if len({condition(m.record.protocol) for m in members}) > 1
+    ]
+    made = [_study(members) for members in several]
     return [one for one in made if any(len(conditions) > 1 for conditions in one.answers.values())]
 
 
@@ -157,31 +164,36 @@ def pooled(members: Sequence[Evaluated], name: str) -> Answers | None:
     measured = [[measured_with_shares(one) for one in part] for part in parts]
     names = [metric for metric in measured[0][0] if all(metric in values for part in measured for values in part)]
     judged = [part[0].judgments() for part in parts]
+    queries = tuple(query for judgments in judged for query in judgments.query_ids)
+    shared = task_of(members[-1].record.protocol).unit == "reference"
     return Answers(
         method=members[-1].record.method,
         encoder=members[-1].record.encoder.name,
         condition=name,
         seeds=seeds,
-        queries=tuple(query for judgments in judged for query in judgments.query_ids),
+        queries=queries,
         strata=np.concatenate([judgments.strata for judgments in judged]),
         values={
             metric: np.concatenate([np.stack([values[metric] for values in part]) for part in measured], axis=1)
             for metric in names
         },
         subgroups=_joined([_named(_facts(part[0])) for part in parts]),
+        units=tuple(shared_references(queries)) if shared else None,
     )
 
 
 def measured_with_shares(one: Evaluated) -> Mapping[str, Floats]:
-    """Return what each query of an evaluation scored, metric -> (q,), with the shares of following.py where the facts
-    for them are stored.
+    """Return what a robustness page needs of an evaluation, metric -> (q,): average precision, and under the two texts
+    that are compared the shares of following.py, where the facts for them are stored.
 
     Raises:
         UserError: a stored file is damaged.
     """
-    values = measure(one)
+    values = {name: value for name, value in measure(one).items() if name in ("AP", STATED, TRUE)}
     facts = _facts(one)
-    return {**values, **shares(one.ranking(), facts)} if facts and not one.metrics else values
+    if one.metrics or facts is None or condition(one.record.protocol) not in (CANONICAL, CONTRADICTING):
+        return values
+    return {**values, **shares(one.ranking(), facts)}
 
 
 def _facts(one: Evaluated) -> Facts | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.report.columns import raw
-from benchmark.report.figures import BLUE, GREY, LETTERS, ORANGE, STYLE, write_picture
+from benchmark.report.figures import BLUE, GREY, LETTERS, ORANGE, STYLE, write_figure
 from benchmark.report.robustness.answers import Identity
 from benchmark.report.robustness.numbers import Estimate
 from benchmark.report.robustness.page import label
@@ -31,8 +31,8 @@ ROW = 0.3
 """Inches a row of dots takes."""
 
 
-def write_figures(summary: Summary, folder: Path) -> list[Path]:
-    """Write every picture that the stored runs allow, and return the paths.
+def write_figures(summary: Summary, folder: Path, stem: str) -> list[Path]:
+    """Write every picture that the stored runs allow, called ``stem``-NAME.svg, and return the paths.
 
     Raises:
         UserError: the folder is read-only or full.
@@ -46,7 +46,7 @@ def write_figures(summary: Summary, folder: Path) -> list[Path]:
     ):
         if there:
             content = [[*row] for row in rows(summary)]
-            written += write_picture(folder, f"robustness_{name}", content, functools.partial(draw, summary))
+            written += write_figure(folder, f"{stem}-{name}", content, functools.partial(draw, summary))
     return written
 
 
@@ -183,7 +183,7 @@ def _rows_of_methods(axes: Axes, summary: Summary, methods: Sequence[Identity]) 
 
 def _dot(axes: Axes, place: float, one: Estimate, colour: str, mark: str, filled: bool = True) -> None:
     face = colour if filled else "white"
-    axes.plot([100 * one.low, 100 * one.high], [place, place], color=colour, linewidth=1.4, zorder=2)
+    axes.plot([100 * one.low, 100 * one.high], [place, place], color=colour, linewidth=1.4, zorder=2)  # NaN: none
     axes.plot(100 * one.value, place, mark, color=colour, markerfacecolor=face, markersize=5, zorder=3)
 
 
@@ -253,7 +253,7 @@ def draw_subgroups(summary: Summary) -> Figure:
         axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
         axes.tick_params(axis="y", length=0)
     first = summary.study.name(summary.reference)
-    alike = f"bar: {first} over all queries of the same groups"
+    alike = f"bar: {first} over all queries of the same strata"
     text = f"diamond: {first}, hollow where few queries; {alike}; grey: the other methods"
     figure.supxlabel(fill(text, int(LETTERS * size[0])), fontsize=8)
     return figure

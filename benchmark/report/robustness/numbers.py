@@ -5,20 +5,21 @@ Shapes: s seeds, q queries. All shares lie in [0, 1]. Intervals are 95 % two-lev
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from benchmark.evaluation import Floats, macro, macro_weights
+from benchmark.evaluation import Floats, macro
 from benchmark.report.following import STATED, TRUE
 from benchmark.report.robustness.answers import CANONICAL, Answers
 from benchmark.statistics import paired_interval, two_level_interval
 
 DRAWS = 2_000
 FEW = 20
-"""Subgroups with fewer queries are marked: their interval is wide, and too narrow at that."""
+"""Subgroups with fewer queries are marked."""
 NO_TEXT = "none"
 
 
@@ -68,7 +69,8 @@ class Following:
 @dataclass(frozen=True)
 class Subgroup:
     """Macro mAP of the queries that share a value. ``strata`` counts the groups that it is a mean over, and
-    ``expected`` is that of all queries over the same groups: a subgroup without the hardest group looks easy.
+    ``expected`` is that of all queries over the same groups: a subgroup without the hardest group looks easy. Few
+    queries have no interval (NaN): a group with one query has no spread, and would make a narrow one of ignorance.
     """
 
     key: str
@@ -86,7 +88,7 @@ class Subgroup:
 
 def macro_estimate(answers: Answers) -> Estimate:
     """Return macro mAP of all seeds and queries."""
-    return _estimate(answers.values["AP"], answers.strata)
+    return _estimate(answers.values["AP"], answers.strata, answers.units)
 
 
 def change(canonical: Answers, other: Answers) -> Change | None:
@@ -94,8 +96,9 @@ def change(canonical: Answers, other: Answers) -> Change | None:
     pair = _paired(canonical, other, "AP")
     if pair is None:
         return None
-    before, after, strata = pair
-    return Change(other.condition, macro_estimate(other), _difference(after - before, strata), *before.shape)
+    before, after, rows = pair
+    difference = _difference(after - before, canonical.strata[rows], _of(canonical.units, rows))
+    return Change(other.condition, macro_estimate(other), difference, *before.shape)
 
 
 def curve(conditions: Mapping[str, Answers], criteria: int) -> list[Point]:
@@ -113,11 +116,11 @@ def following(canonical: Answers, contradicting: Answers) -> Following | None:
     before, after, differences = {}, {}, {}
     for name, pair in pairs.items():
         assert pair is not None
-        first, second, strata = pair
+        first, second, rows = pair
         # The shares are about a criterion, not about a group: every query counts the same.
-        weights = strata if name == "AP" else np.zeros_like(strata)
+        weights = canonical.strata[rows] if name == "AP" else np.zeros(len(rows))
         before[name], after[name] = float(np.nanmean(first)), float(np.nanmean(second))
-        differences[name] = _difference(second - first, weights)
+        differences[name] = _difference(second - first, weights, _of(canonical.units, rows))
     told = int((~np.isnan(contradicting.values[STATED])).all(axis=0).sum())
     return Following(
         differences[STATED], differences[TRUE], differences["AP"],
@@ -139,40 +142,46 @@ def subgroups(answers: Answers, key: str) -> list[Subgroup]:
             continue
         strata = np.unique(answers.strata[inside])
         alike = judged & np.isin(answers.strata, strata)
-        found.append(
-            Subgroup(
-                key, value, int(members.sum()), len(strata),
-                _estimate(precision[:, inside], answers.strata[inside]),
-                macro(precision[:, alike].mean(axis=0), answers.strata[alike]),
-            )
-        )  # fmt: skip
+        expected = macro(precision[:, alike].mean(axis=0), answers.strata[alike])
+        found.append(Subgroup(key, value, int(members.sum()), len(strata), _inside(answers, members), expected))
     return sorted(found, key=lambda one: (-one.queries, one.value))
 
 
-def _paired(first: Answers, second: Answers, metric: str) -> tuple[Floats, Floats, NDArray[np.uint8]] | None:
-    """Return the values (s, q) of both over the seeds and queries that they share, and the strata (q,)."""
+def _inside(answers: Answers, members: NDArray[np.bool_]) -> Estimate:
+    values, rows = answers.values["AP"][:, members], np.flatnonzero(members)
+    if len(rows) < FEW:
+        return Estimate(macro(values.mean(axis=0), answers.strata[members]), np.nan, np.nan)
+    return _estimate(values, answers.strata[members], _of(answers.units, rows))
+
+
+def _paired(first: Answers, second: Answers, metric: str) -> tuple[Floats, Floats, NDArray[np.intp]] | None:
+    """Return the values (s, q) of both over the seeds and queries that they share, and the queries' places in ``first``
+    (q,).
+    """
     if metric not in first.values or metric not in second.values:
         return None
     seeds = [seed for seed in first.seeds if seed in second.seeds]
     place = {query: position for position, query in enumerate(second.queries)}
-    rows = [position for position, query in enumerate(first.queries) if query in place]
-    if not seeds or not rows:
+    rows = np.array([position for position, query in enumerate(first.queries) if query in place], dtype=np.intp)
+    if not seeds or not len(rows):
         return None
     others = [place[first.queries[row]] for row in rows]
     before = first.values[metric][[first.seeds.index(seed) for seed in seeds]][:, rows]
     after = second.values[metric][[second.seeds.index(seed) for seed in seeds]][:, others]
-    if np.isnan(after - before).all():
-        return None
-    return before, after, first.strata[rows]
+    return None if np.isnan(after - before).all() else (before, after, rows)
 
 
-def _estimate(values: Floats, strata: ArrayLike) -> Estimate:
-    low, high = two_level_interval(values, strata, draws=DRAWS)
+def _of(units: Sequence[str] | None, rows: NDArray[np.intp]) -> list[str] | None:
+    return None if units is None else [units[row] for row in rows]
+
+
+def _estimate(values: Floats, strata: ArrayLike, units: Sequence[str] | None) -> Estimate:
+    low, high = two_level_interval(values, strata, draws=DRAWS, units=units)
     return Estimate(macro(values.mean(axis=0), strata), low, high)
 
 
-def _difference(values: Floats, strata: NDArray[np.uint8]) -> Estimate:
+def _difference(values: Floats, strata: NDArray[Any], units: Sequence[str] | None) -> Estimate:
     # A query that can be judged in one of the two only says nothing of the difference.
-    kept = ~np.isnan(values).any(axis=0)
-    low, high = paired_interval(values[:, kept], strata[kept], draws=DRAWS)
-    return Estimate(float(values[:, kept].mean(axis=0) @ macro_weights(strata[kept])), low, high)
+    kept = np.flatnonzero(~np.isnan(values).any(axis=0))
+    low, high = paired_interval(values[:, kept], strata[kept], draws=DRAWS, units=_of(units, kept))
+    return Estimate(macro(values[:, kept].mean(axis=0), strata[kept]), low, high)

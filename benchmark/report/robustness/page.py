@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import isnan
 
 from benchmark.report.columns import NONE, points, raw, signed_points
 from benchmark.report.formats import csv_text
 from benchmark.report.robustness.answers import Identity
 from benchmark.report.robustness.numbers import DRAWS, FEW, Estimate, Subgroup
 from benchmark.report.robustness.summary import Summary
+from benchmark.report.table import task_of
 from benchmark.report.wording import SYNTHETIC, spans
+from benchmark.tasks import Task
 
 FEW_MARK = "\\*"
 MEANING = {
@@ -28,21 +31,26 @@ EXCLUDED = (
 )
 
 
-def markdown(summary: Summary) -> str:
-    """Return the page: facts, then a section for each question that the stored runs answer."""
+def markdown(summary: Summary, stem: str) -> str:
+    """Return a whole page, whose figures are called ``stem``-NAME.svg."""
     study = summary.study
     kind = " (synthetic images)" if study.dataset.synthetic else ""
-    parts = [
-        f"# Robustness: {study.dataset.name}{kind}, {study.protocol.task}",
-        *([SYNTHETIC] if study.dataset.synthetic else []),
-        _facts(summary),
-        *([_curve(summary)] if summary.curves else []),
-        *([_changes(summary)] if summary.conditions else []),
-        *([_following(summary)] if summary.followings else []),
-        *([_subgroups(summary)] if summary.keys else []),
-        _how(summary),
-    ]
+    title = f"# Robustness: {study.dataset.name}{kind}, {study.protocol.task}"
+    parts = [title, *([SYNTHETIC] if study.dataset.synthetic else []), _facts(summary), sections(summary, stem)]
     return "\n\n".join(parts) + "\n"
+
+
+def sections(summary: Summary, stem: str) -> str:
+    """Return a section for each question that the stored runs answer, and how it was made."""
+    return "\n\n".join(
+        [
+            *([_curve(summary, stem)] if summary.curves else []),
+            *([_changes(summary, stem)] if summary.conditions else []),
+            *([_following(summary, stem)] if summary.followings else []),
+            *([_subgroups(summary, stem)] if summary.keys else []),
+            _how(summary, stem),
+        ]
+    )
 
 
 def _facts(summary: Summary) -> str:
@@ -67,7 +75,7 @@ def _facts(summary: Summary) -> str:
 # ------------------------------------------------------------------------------------------------ sections
 
 
-def _curve(summary: Summary) -> str:
+def _curve(summary: Summary, stem: str) -> str:
     places = sorted({point.stated for points_ in summary.curves.values() for point in points_})
     rows = []
     for method in _shown(summary, summary.curves):
@@ -78,10 +86,10 @@ def _curve(summary: Summary) -> str:
         f"for each query. 0 is the text style `none`, {summary.study.criteria} the canonical text."
     )
     heads = ["method", *map(str, places)]
-    return "\n\n".join(["## How much is said", text, "![](robustness_curve.svg)", _table(heads, rows)])
+    return "\n\n".join(["## How much is said", text, f"![]({stem}-curve.svg)", _table(heads, rows)])
 
 
-def _changes(summary: Summary) -> str:
+def _changes(summary: Summary, stem: str) -> str:
     rows = []
     for method in summary.methods:
         found = summary.changes[method]
@@ -91,11 +99,11 @@ def _changes(summary: Summary) -> str:
     text = "Macro mAP, and what each condition adds to it. Nothing is trained anew, unless cases are left out."
     bullets = "\n".join(f"- {line}" for line in dict.fromkeys(lines))
     heads = ["method", "canonical", *summary.conditions]
-    parts = ["## Other words, false words, no words, no picture", text, "![](robustness_changes.svg)"]
+    parts = ["## Other words, false words, no words, no picture", text, f"![]({stem}-changes.svg)"]
     return "\n\n".join([*parts, _table(heads, rows), bullets])
 
 
-def _following(summary: Summary) -> str:
+def _following(summary: Summary, stem: str) -> str:
     rows = []
     for method in _shown(summary, summary.followings):
         one = summary.followings[method]
@@ -117,17 +125,17 @@ def _following(summary: Summary) -> str:
         "picture changes neither. Rows that read the words alone, or the picture alone, mark the two ends."
     )
     heads = ["method", "macro mAP", "stated value", "change", "true value", "change"]
-    parts = ["## Words against picture", text, "![](robustness_following.svg)", _table(heads, rows)]
+    parts = ["## Words against picture", text, f"![]({stem}-following.svg)", _table(heads, rows)]
     return "\n\n".join(parts)
 
 
-def _subgroups(summary: Summary) -> str:
+def _subgroups(summary: Summary, stem: str) -> str:
     text = (
-        "Macro mAP under the canonical text, by metadata that no method sees. A subgroup is averaged over the groups "
-        "that it holds. *All* is the macro mAP of the first method over all queries of those groups: a subgroup that "
-        f"lacks a hard group looks easy without being so. {FEW_MARK} fewer than {FEW} queries, too few to read from."
+        "Macro mAP under the canonical text, by metadata that no method sees. A subgroup is averaged over the strata "
+        f"({_task(summary).stratum}) that it holds. *All* is the macro mAP of the first method over all queries of "
+        f"those strata: a subgroup that lacks a hard one looks easy without being so. {FEW_MARK} fewer than {FEW} queries, too few to read from, so without an interval."
     )
-    parts = ["## By subgroup", text, "![](robustness_subgroups.svg)"]
+    parts = ["## By subgroup", text, f"![]({stem}-subgroups.svg)"]
     for key in summary.keys:
         parts += [f"### {label(key)}", _subgroup_table(summary, summary.subgroups[key])]
     return "\n\n".join(parts)
@@ -144,23 +152,28 @@ def _subgroup_table(summary: Summary, found: Mapping[Identity, Sequence[Subgroup
             [f"{one.value}{mark}", f"{one.queries:,}", str(one.strata), points(one.expected)]
             + [_plain(cell.macro) if cell else NONE for cell in cells]
         )
-    heads = ["value", "queries", "groups", "all", *(summary.study.name(method) for method in methods)]
+    heads = ["value", "queries", "strata", "all", *(summary.study.name(method) for method in methods)]
     return _table(heads, rows)
 
 
-def _how(summary: Summary) -> str:
+def _how(summary: Summary, stem: str) -> str:
+    drawn = "references with all of their queries" if _task(summary).unit == "reference" else "queries within a stratum"
     text = (
         f"Numbers are points. Brackets are 95 % intervals of a two-level bootstrap ({DRAWS:,} draws), seeds, then "
-        "queries within their group; differences are paired by seed and query. They hold for this gallery, and none "
+        f"{drawn}; differences are paired by seed and query. They hold for this gallery, and none "
         "is adjusted for the number of comparisons. A group with one query in a subgroup adds no spread, so intervals "
-        "of small subgroups are too narrow. The band of the curve is the standard deviation over seeds."
+        "of small subgroups are narrow. The band of the curve is the standard deviation over seeds."
     )
     if summary.study.cross_validated:
         text += " Averages are over the queries of all folds together, so they differ a little from a mean over folds."
-    return f"## How it was made\n\n{text} All numbers: robustness.csv."
+    return f"## How it was made\n\n{text} All numbers: {stem}-conditions.csv."
 
 
 # ------------------------------------------------------------------------------------------------ cells
+
+
+def _task(summary: Summary) -> Task:
+    return task_of(summary.study.protocol)
 
 
 def label(key: str) -> str:
@@ -177,7 +190,8 @@ def _reference_first(summary: Summary, found: Mapping[Identity, object]) -> list
 
 
 def _plain(one: Estimate) -> str:
-    return f"{points(one.value)} [{points(one.low)}, {points(one.high)}]"
+    interval = "" if isnan(one.low) else f" [{points(one.low)}, {points(one.high)}]"
+    return f"{points(one.value)}{interval}"
 
 
 def _signed(one: Estimate) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmark.report.robustness.answers import CANONICAL, Answers, Identity, Study
+from benchmark.report.robustness.answers import CANONICAL, CONTRADICTING, Answers, Identity, Study
 from benchmark.report.robustness.numbers import (
     Change,
     Estimate,
@@ -19,7 +19,6 @@ from benchmark.report.robustness.numbers import (
     subgroups,
 )
 
-CONTRADICTING = "contradicting"
 FIRST = ("paraphrase", "terse", CONTRADICTING, "none", "without text", "without image")
 """The order of conditions; those of other names follow, and partial texts have the curve."""
 
