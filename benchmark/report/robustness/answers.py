@@ -96,10 +96,9 @@ def studies(evaluations: Iterable[Evaluated]) -> list[Study]:
         # Rows that read labels rank the same whatever is said or shown.
         if condition(one.record.protocol) and not one.record.method.reads_labels and not one.record.protocol.queries:
             shared.setdefault(_bare(one.record.protocol).table(one.record.dataset.name), []).append(one)
-    several = [
-        members for _, members in sorted(shared.items()) if len({condition(m.record.protocol) for m in members}) > 1
-    ]
-    made = [_study(members) for members in several]
+    # Nothing is measured where there is nothing to compare.
+    several = [key for key in sorted(shared) if len({condition(one.record.protocol) for one in shared[key]}) > 1]
+    made = [_study(shared[key]) for key in several]
     return [one for one in made if any(len(conditions) > 1 for conditions in one.answers.values())]
 
 

@@ -133,7 +133,8 @@ def _subgroups(summary: Summary, stem: str) -> str:
     text = (
         "Macro mAP under the canonical text, by metadata that no method sees. A subgroup is averaged over the strata "
         f"({_task(summary).stratum}) that it holds. *All* is the macro mAP of the first method over all queries of "
-        f"those strata: a subgroup that lacks a hard one looks easy without being so. {FEW_MARK} fewer than {FEW} queries, too few to read from, so without an interval."
+        f"those strata: a subgroup that lacks a hard one looks easy without being so. {FEW_MARK} fewer than "
+        f"{FEW} queries: too few to read from, so without an interval."
     )
     parts = ["## By subgroup", text, f"![]({stem}-subgroups.svg)"]
     for key in summary.keys:
