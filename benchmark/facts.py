@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,6 +37,11 @@ class Facts:
     criteria: tuple[str, ...]
     contradictions: NDArray[np.int16]
     findings: NDArray[np.int16]
+
+    def publishable(self) -> Facts:
+        """Return the subgroups and the names of the criteria, without the findings of any case."""
+        bare = no_facts(len(self.subgroups), len(self.findings))
+        return replace(bare, subgroup_values=self.subgroup_values, subgroups=self.subgroups, criteria=self.criteria)
 
 
 def no_facts(queries: int, gallery: int) -> Facts:

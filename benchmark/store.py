@@ -180,7 +180,8 @@ def facts_bytes(facts: Facts) -> bytes:
     """Serialise facts; equal facts give equal bytes."""
     arrays = {name: np.ascontiguousarray(getattr(facts, name)) for name in ("subgroups", "contradictions", "findings")}
     names = {"subgroup_values": dict(facts.subgroup_values), "criteria": facts.criteria}
-    return save(arrays, metadata={"facts": json.dumps(names)})
+    content = digest([names, {name: [array.shape, array.tobytes().hex()] for name, array in arrays.items()}])
+    return save(arrays, metadata={"facts": json.dumps({**names, "sha256": content})})
 
 
 def read_facts(path: Path) -> Facts:
@@ -193,9 +194,12 @@ def read_facts(path: Path) -> Facts:
     try:
         values: dict[str, Any] = json.loads(metadata["facts"])
         named = {key: tuple(found) for key, found in values["subgroup_values"].items()}
-        return Facts(subgroup_values=named, criteria=tuple(values["criteria"]), **arrays)
+        facts = Facts(subgroup_values=named, criteria=tuple(values["criteria"]), **arrays)
     except (KeyError, ValueError, TypeError) as error:
         raise damaged(path, str(error)) from error
+    if facts_bytes(facts) != path.read_bytes():
+        raise damaged(path, "its content does not match its SHA-256")
+    return facts
 
 
 def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:

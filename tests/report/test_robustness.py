@@ -9,12 +9,15 @@ import pytest
 
 from benchmark.facts import Facts
 from benchmark.records import ProtocolInfo
+from benchmark.report import from_runs
+from benchmark.report.experiment_files import publish_experiments
 from benchmark.report.following import STATED, TRUE, shares
 from benchmark.report.robustness import write_robustness
 from benchmark.report.robustness.answers import Answers, condition, studies
 from benchmark.report.robustness.figures import spread
 from benchmark.report.robustness.numbers import change, curve, following, subgroups
-from tests.conftest import FAST, NARROW, TOY_RUN, Command
+from benchmark.store import read_facts
+from tests.conftest import TOY, Command
 from tests.report.fakes import contents, judgments, one, record
 
 FACTS = Facts(
@@ -131,24 +134,71 @@ def test_there_is_no_page_where_nothing_varies_and_none_for_methods_without_the_
     assert list(study.answers) == [("ours", "packaged")]
 
 
-def test_runs_of_every_kind_make_a_page_that_is_the_same_again(benchmark: Command, tmp_path: Path) -> None:
-    choice = (*TOY_RUN, "--methods", "tirg", "--no-controls", "--seeds", "0-1", *FAST, *NARROW)
-    asked = ["canonical", "none", "contradicting"]
-    for flags in (*(("--text-style", style) for style in asked), ("--without", "image")):
-        done = benchmark(*choice, *flags)
-        assert done.returncode == 0, done.stderr
-    assert len(list((tmp_path / "runs" / "trainings").iterdir())) == 2, "weights are ranked anew, not trained"
-    assert benchmark("report").returncode == 0
-    (page,) = (tmp_path / "runs" / "report").rglob("robustness-test.md")
-    text = page.read_text()
+EXPERIMENT = """
+methods = "tirg,text-only"
+dataset = "toy"
+encoder = "mean-colour"
+seeds = "0,1"
+training = {epochs = 1, batch_size = 24}
+options.tirg.width = 16
+options.text-only.width = 16
+
+[[variants]]
+question = "Words"
+name = "all"
+base = true
+[[variants]]
+question = "Words"
+name = "one is false"
+text_style = "contradicting"
+[[variants]]
+question = "Words"
+name = "none"
+text_style = "none"
+[[variants]]
+question = "Picture"
+name = "with"
+base = true
+[[variants]]
+question = "Picture"
+name = "without"
+without = "image"
+"""
+
+
+def test_an_experiment_that_asks_otherwise_tells_of_it_and_is_rebuilt_without_runs(
+    benchmark: Command, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    path = results / "experiments" / "otherwise.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text(EXPERIMENT)
+    (tmp_path / "README.md").write_text("nothing to fill")
+    done = benchmark("run", "--config", str(path), "--plugin", str(TOY), "--quiet", "--jobs", "1")
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "runs" / "trainings").iterdir())) == 20, "two methods, five folds, two seeds; no more"
+
+    assert benchmark("report", "--publish").returncode == 0
+    page = results / "toy" / "case-search" / "otherwise.md"
+    text, whole = page.read_text(), contents(page.parent)
     for heading in ("## How much is said", "## Words against picture", "### side", "without image |"):
         assert heading in text
-    assert "synthetic" in text
-    with (page.parent / "robustness-test-conditions.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["section"] == "conditions"]
-    assert {row["condition"] for row in rows} == {*asked, "without image"}
-    pictures = sorted(path.name for path in page.parent.glob("robustness-test-*.svg"))
-    assert [name.split("-")[2] for name in pictures] == ["changes.svg", "curve.svg", "following.svg", "subgroups.svg"]
-    before = contents(page.parent)
-    assert benchmark("report").returncode == 0
-    assert contents(page.parent) == before
+    with (page.parent / "otherwise-conditions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    asked = {row["condition"] for row in rows if row["section"] == "conditions"}
+    assert asked == {"canonical", "contradicting", "none", "without image"}
+    blind = [row for row in rows if row["method"].startswith("text-only") and row["condition"] == "without image"]
+    assert [float(row["mean"]) for row in blind if row["metric"] == "macro_map_change"] == [0.0]
+    pictures = {path.stem for path in page.parent.glob("otherwise-*.svg")}
+    assert pictures == {f"otherwise-{name}" for name in ("differences", "changes", "curve", "following", "subgroups")}
+
+    facts = [read_facts(path) for path in page.parent.rglob("facts-*.safetensors")]
+    assert len(facts) == 5
+    assert not any(one.findings.size or (one.contradictions >= 0).any() for one in facts), "no label of a criterion"
+    page.unlink()
+    assert publish_experiments(results / "none", [], results) == []
+    assert contents(page.parent) == whole
+
+    again = write_robustness(from_runs(tmp_path / "runs"), tmp_path / "report", "tirg")
+    assert again[0].name == "robustness-cv.md"
+    assert "## Words against picture" in again[0].read_text()

@@ -190,7 +190,12 @@ def measured_with_shares(one: Evaluated) -> Mapping[str, Floats]:
     """
     values = {name: value for name, value in measure(one).items() if name in ("AP", STATED, TRUE)}
     facts = _facts(one)
-    if one.metrics or facts is None or condition(one.record.protocol) not in (CANONICAL, CONTRADICTING):
+    if (
+        one.metrics
+        or facts is None
+        or not facts.findings.size
+        or condition(one.record.protocol) not in (CANONICAL, CONTRADICTING)
+    ):
         return values
     return {**values, **shares(one.ranking(), facts)}
 
