@@ -24,8 +24,7 @@ def session(cache: Path, view: str, without: str = "") -> Session:
 
 def test_both_views_bring_the_levels_of_each_and_one_long_pooled_vector(tmp_path: Path) -> None:
     one, two, both = (session(tmp_path, view) for view in ("dermoscopic", "clinical", "both"))
-    cases = both.trials[0].queries[:3]
-    features = [made.gallery(cases).images for made in (one, two, both)]
+    features = [made.sight(0, 0).gallery().images[:3] for made in (one, two, both)]
     assert both.spec.image_width == 2 * one.spec.image_width == features[2].pooled.shape[1]
     assert both.spec.level_widths == one.spec.level_widths + two.spec.level_widths
     assert both.spec.grids == features[2].grids
@@ -43,30 +42,27 @@ def test_a_case_without_the_second_picture_is_named(tmp_path: Path) -> None:
 
 
 def test_a_gallery_and_queries_carry_no_labels(tmp_path: Path) -> None:
-    made = session(tmp_path, "dermoscopic")
-    cases = made.trials[0].queries
-    assert set(vars(made.gallery(cases))) == {"ids", "images"}
-    assert set(vars(made.queries(made.trials[0]))) == {"ids", "images", "texts"}
+    sight = session(tmp_path, "dermoscopic").sight(0, 0)
+    assert set(vars(sight.gallery())) == {"ids", "images"}
+    assert set(vars(sight.queries())) == {"ids", "images", "texts"}
 
 
 @pytest.mark.parametrize("view", ["dermoscopic", "both"])
 def test_queries_without_image_all_have_the_mean_picture_of_train(tmp_path: Path, view: str) -> None:
-    usual, blind = session(tmp_path, view), session(tmp_path, view, without="image")
-    trial = blind.trials[0]
-    queries, train = blind.queries(trial), blind.gallery(trial.train).images
+    usual, blind = session(tmp_path, view).sight(0, 0), session(tmp_path, view, without="image").sight(0, 0)
+    queries, train = blind.queries(), blind.labelled(blind.trial.train).images
     assert len(queries.images) == len(queries.ids) == 24
     for own, of_train in zip(
         (queries.images.pooled, *queries.images.levels), (train.pooled, *train.levels), strict=True
     ):
         assert torch.allclose(own[0].float(), of_train.float().mean(0), atol=2e-3)
         assert torch.equal(own, own[:1].expand_as(own))
-    assert torch.equal(queries.texts.tokens, usual.queries(usual.trials[0]).texts.tokens)
+    assert torch.equal(queries.texts.tokens, usual.queries().texts.tokens)
 
 
 def test_queries_without_text_all_have_one_token_the_mean_of_train(tmp_path: Path) -> None:
-    blind = session(tmp_path, "dermoscopic", "text")
-    trial = blind.trials[0]
-    texts, train = blind.queries(trial).texts, blind.labelled(trial.train).texts
+    blind = session(tmp_path, "dermoscopic", "text").sight(0, 0)
+    texts, train = blind.queries().texts, blind.labelled(blind.trial.train).texts
     assert texts.tokens.shape == (24, 1, 16)
     assert texts.mask.all()
     assert torch.allclose(texts.pooled[5].float(), train.pooled.float().mean(0), atol=2e-3)
