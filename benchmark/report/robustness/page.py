@@ -86,7 +86,14 @@ def _curve(summary: Summary, stem: str) -> str:
         f"for each query. 0 is the text style `none`, {summary.study.criteria} the canonical text."
     )
     heads = ["method", *map(str, places)]
-    return "\n\n".join(["## How much is said", text, f"![]({stem}-curve.svg)", _table(heads, rows)])
+    return "\n\n".join(
+        [
+            "## How much is said",
+            text,
+            f"![Macro mAP by the number of stated criteria]({stem}-curve.svg)",
+            _table(heads, rows),
+        ]
+    )
 
 
 def _changes(summary: Summary, stem: str) -> str:
@@ -99,7 +106,11 @@ def _changes(summary: Summary, stem: str) -> str:
     text = "Macro mAP, and what each condition adds to it. Nothing is trained anew, unless cases are left out."
     bullets = "\n".join(f"- {line}" for line in dict.fromkeys(lines))
     heads = ["method", "canonical", *summary.conditions]
-    parts = ["## Other words, false words, no words, no picture", text, f"![]({stem}-changes.svg)"]
+    parts = [
+        "## Other words, false words, no words, no picture",
+        text,
+        f"![Change of macro mAP by condition]({stem}-changes.svg)",
+    ]
     return "\n\n".join([*parts, _table(heads, rows), bullets])
 
 
@@ -125,7 +136,12 @@ def _following(summary: Summary, stem: str) -> str:
         "picture changes neither. Rows that read the words alone, or the picture alone, mark the two ends."
     )
     heads = ["method", "macro mAP", "stated value", "change", "true value", "change"]
-    parts = ["## Words against picture", text, f"![]({stem}-following.svg)", _table(heads, rows)]
+    parts = [
+        "## Words against picture",
+        text,
+        f"![What rankings follow where the text is false]({stem}-following.svg)",
+        _table(heads, rows),
+    ]
     return "\n\n".join(parts)
 
 
@@ -136,7 +152,7 @@ def _subgroups(summary: Summary, stem: str) -> str:
         f"those strata: a subgroup that lacks a hard one looks easy without being so. {FEW_MARK} fewer than "
         f"{FEW} queries: too few to read from, so without an interval."
     )
-    parts = ["## By subgroup", text, f"![]({stem}-subgroups.svg)"]
+    parts = ["## By subgroup", text, f"![Macro mAP by subgroup]({stem}-subgroups.svg)"]
     for key in summary.keys:
         parts += [f"### {label(key)}", _subgroup_table(summary, summary.subgroups[key])]
     return "\n\n".join(parts)
@@ -167,7 +183,7 @@ def _how(summary: Summary, stem: str) -> str:
     )
     if summary.study.cross_validated:
         text += " Averages are over the queries of all folds together, so they differ a little from a mean over folds."
-    return f"## How it was made\n\n{text} All numbers: {stem}-conditions.csv."
+    return f"## How the intervals were made\n\n{text} All numbers: {stem}-conditions.csv."
 
 
 # ------------------------------------------------------------------------------------------------ cells
