@@ -71,6 +71,7 @@ def test_the_curve_leads_from_no_words_to_all() -> None:
     points = curve({name: answers(name, [[0.1, 0.3, 0.5, 0.7]]) for name in names}, criteria=3)
     assert [point.stated for point in points] == [0, 2, 3]
     assert points[0].macro.tolist() == pytest.approx([0.4])
+    assert curve({"canonical": answers("canonical", [[0.1, 0.3, 0.5, 0.7]])}, criteria=0) == []
 
 
 def test_following_is_the_change_of_both_shares() -> None:

@@ -102,7 +102,11 @@ def change(canonical: Answers, other: Answers) -> Change | None:
 
 
 def curve(conditions: Mapping[str, Answers], criteria: int) -> list[Point]:
-    """Return a point for none (0), every ``partial:K`` and the canonical text (``criteria``), in that order."""
+    """Return a point for none (0), every ``partial:K`` and the canonical text (``criteria``), in that order; nothing
+    where it is not known how many criteria there are (0).
+    """
+    if not criteria:
+        return []
     places = {NO_TEXT: 0, **{f"partial:{k}": k for k in range(1, criteria)}, CANONICAL: criteria}
     found = [(place, conditions[name]) for name, place in places.items() if name in conditions]
     return [Point(place, np.array([macro(ap, one.strata) for ap in one.values["AP"]])) for place, one in found]
