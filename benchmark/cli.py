@@ -66,7 +66,12 @@ def run(
     view: Annotated[
         str | None, typer.Option(help="View of query and gallery, or both [default: the dataset's first].")
     ] = None,
-    text_style: Annotated[str | None, typer.Option(help="canonical, paraphrase, terse or partial:K.")] = None,
+    text_style: Annotated[
+        str | None, typer.Option(help="canonical, paraphrase, terse, partial:K, contradicting or none.")
+    ] = None,
+    without: Annotated[
+        str | None, typer.Option(help="image or text: queries have the mean one of train instead.")
+    ] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds, e.g. 0-4 or 0,2 [default: 0-2].")] = None,
     reference: Annotated[
         str | None, typer.Option(help="Method that the others are tested against [default: the first].")
@@ -108,6 +113,7 @@ def run(
         "gallery": gallery,
         "view": view,
         "text_style": text_style,
+        "without": without,
         "seeds": seeds,
         "reference": reference,
         "controls": controls,

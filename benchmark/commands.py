@@ -25,6 +25,7 @@ from benchmark.report.experiment_files import (
     read_manifests,
     write_experiment,
 )
+from benchmark.report.robustness import write_robustness
 from benchmark.report.writing import write_board
 from benchmark.resolve import dataset_name, make_dataset
 from benchmark.runner import Outcome, Runner, Unit
@@ -214,6 +215,7 @@ def report_command(
     for manifest in read_manifests(runs):
         for path in write_experiment(experiment_board(manifest, evaluations), folder)[:1]:
             err.print(f"Experiment {manifest.name}: {path}", markup=False, highlight=False, soft_wrap=True)
+    write_robustness(evaluations, folder, reference)
     if with_trec:
         _write_trec(evaluations, folder)
     if pages:

@@ -78,6 +78,7 @@ class RunConfig(Strict):
     gallery: Literal["split", "archive"] = "split"
     view: str | None = None
     text_style: str = "canonical"
+    without: str = ""
     seeds: tuple[int, ...] = (0, 1, 2)
     reference: str | None = None
     exclude: Path | None = None
@@ -110,8 +111,16 @@ class RunConfig(Strict):
     @field_validator("text_style")
     @classmethod
     def _style(cls, value: str) -> str:
-        if value not in ("canonical", "paraphrase", "terse") and not re.fullmatch(r"partial:\d+", value):
-            raise ValueError("use canonical, paraphrase, terse or partial:K (K criteria are stated, e.g. partial:3)")
+        named = ("canonical", "paraphrase", "terse", "contradicting", "none")
+        if value not in named and not re.fullmatch(r"partial:\d+", value):
+            raise ValueError(f"use {', '.join(named)} or partial:K (K criteria are stated, e.g. partial:3)")
+        return value
+
+    @field_validator("without")
+    @classmethod
+    def _lacking(cls, value: str) -> str:
+        if value not in ("", "image", "text"):
+            raise ValueError("a query can be asked without image or without text")
         return value
 
 

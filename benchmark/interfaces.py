@@ -118,6 +118,8 @@ class Dataset(ABC):
     """The groups in the order of display."""
     criteria: tuple[Criterion, ...] = ()
     critical: CriticalGroup | None = None
+    subgroups: tuple[str, ...] = ()
+    """Keys of ``Case.metadata`` by which reports break results down, e.g. ``("sex",)``; an empty value is "unknown"."""
 
     def __init__(self, context: DatasetContext, options: BaseModel):
         self.context = context

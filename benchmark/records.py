@@ -64,7 +64,8 @@ class EncoderInfo(Strict):
 class ProtocolInfo(Strict):
     """What was asked: equal protocols (but for the fold) share a table. ``training`` names what of the shared training
     differs from the defaults, ``excluded`` the list of cases that were left out (exclusion.py), ``queries`` the user's
-    own queries (own_queries.py) and ``trained_on`` the dataset that taught, where another one is searched.
+    own queries (own_queries.py), ``trained_on`` the dataset that taught, where another one is searched, and ``without``
+    what the queries lack, ``image`` or ``text``: each has the mean one of train instead of its own.
     """
 
     task: str
@@ -78,6 +79,7 @@ class ProtocolInfo(Strict):
     excluded: str = ""
     queries: str = ""
     trained_on: str = ""
+    without: str = ""
 
     def identity(self) -> dict[str, Any]:
         """Return what goes into keys. ``LATER`` fields count only where they are set, so that earlier keys hold."""
@@ -89,7 +91,7 @@ class ProtocolInfo(Strict):
         return (dataset, self.task, self.evaluate, *conditions)
 
 
-LATER = ("excluded", "queries", "trained_on")
+LATER = ("excluded", "queries", "trained_on", "without")
 """Fields of ``ProtocolInfo`` that came after the first tables were published."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 UNSTATED = "unspecified"
-"""The text of a query of which no finding is known: some encoders can't make a vector of no words."""
+"""The text of a query of which no finding is stated. It is a word, since some encoders can't make a vector of none (the
+mean over no tokens), and it is no word such as "lesion", which belongs to one kind of picture.
+"""
 UNREMARKABLE = "unremarkable"
 """The terse text where findings are known and a clinician would mention none of them."""
 LIKE_THIS = (
@@ -28,10 +30,40 @@ LIKE_THIS = (
 """How a paraphrased change begins; the canonical one is "the same, but with"."""
 
 
+class Contradiction(NamedTuple):
+    """What the text style ``contradicting`` states falsely: the position of a criterion, its true and its stated value,
+    both as positions in the criterion's values.
+    """
+
+    criterion: int
+    true: int
+    stated: int
+
+
+def contradiction(criteria: Sequence[Criterion], descriptors: Mapping[str, str], key: str) -> Contradiction | None:
+    """Draw the one false statement of a query: a criterion whose value is known, then another of its values.
+
+    Every such criterion is as likely as another, and so is every false value of it, whether common or rare. None where
+    no criterion has a known value and another one that can be stated.
+    """
+    draw = generator("contradicting", key)
+    places: list[tuple[int, int, list[int]]] = []
+    for place, criterion in enumerate(criteria):
+        told = [i for i, value in enumerate(criterion.values) if criterion.phrases[value].canonical]
+        true = criterion.values.index(descriptors[criterion.name])
+        if true in told and len(told) > 1:
+            places.append((place, true, [i for i in told if i != true]))
+    if not places:
+        return None
+    place, true, others = places[int(draw.integers(len(places)))]
+    return Contradiction(place, true, others[int(draw.integers(len(others)))])
+
+
 def render(criteria: Sequence[Criterion], descriptors: Mapping[str, str], style: str, key: str) -> str:
     """Return the text of one query.
 
-    ``style`` is ``canonical``, ``paraphrase``, ``terse`` or ``partial:K`` (K of the criteria, canonical wording).
+    ``style`` is ``canonical``, ``paraphrase``, ``terse``, ``partial:K`` (K of the criteria), ``contradicting`` (all of
+    them, one with a false value) or ``none`` (no finding); the last three word what they state canonically.
     ``key`` (the query's id) seeds what is drawn, so that a query reads the same in every run and on every machine.
     A value whose canonical wording is empty (nobody knows it) is stated in no style, and K counts only what can be
     stated. A query without anything to state, or a dataset without criteria, gets the one text ``UNSTATED``.
@@ -39,6 +71,10 @@ def render(criteria: Sequence[Criterion], descriptors: Mapping[str, str], style:
     Raises:
         UserError: the style is unknown, or K exceeds the number of criteria.
     """
+    if style == "none":
+        return UNSTATED
+    if style == "contradicting":
+        descriptors, style = _contradicted(criteria, descriptors, key), "canonical"
     draw = generator(style, key)
     wordings = [criterion.phrases[descriptors[criterion.name]] for criterion in criteria]
     known = [wording for wording in wordings if wording.canonical]
@@ -74,12 +110,20 @@ def render_changes(
         opening = LIKE_THIS[int(draw.integers(len(LIKE_THIS)))]
         clauses = [_sentence(_paraphrase(wordings[i], draw)) for i in draw.permutation(len(wordings))]
         return " ".join([opening, *clauses])
-    if style.startswith("partial:"):
+    if style.startswith("partial:") or style in ("contradicting", "none"):
         raise UserError(
-            f"Text style {style!r} leaves findings out, which in this task makes another query: its text names only "
-            "what changes. Use canonical, paraphrase or terse."
+            f"Text style {style!r} does not state all changes as they are, which in this task makes another query: its "
+            "text names only what changes. Use canonical, paraphrase or terse."
         )
     raise UserError(f"No text style is called {style!r}. Available: canonical, paraphrase, terse.")
+
+
+def _contradicted(criteria: Sequence[Criterion], descriptors: Mapping[str, str], key: str) -> Mapping[str, str]:
+    false = contradiction(criteria, descriptors, key)
+    if false is None:
+        return descriptors
+    criterion = criteria[false.criterion]
+    return {**descriptors, criterion.name: criterion.values[false.stated]}
 
 
 def _listed(phrases: Sequence[str]) -> str:
@@ -98,7 +142,10 @@ def _stated(known: list[Phrases], style: str, draw: np.random.Generator, criteri
         return known
     name, _, count = style.partition(":")
     if name != "partial" or not count.isdigit():
-        raise UserError(f"No text style is called {style!r}. Available: canonical, paraphrase, terse, partial:K.")
+        raise UserError(
+            f"No text style is called {style!r}. Available: canonical, paraphrase, terse, partial:K, "
+            "contradicting, none."
+        )
     if not 0 < int(count) <= criteria:
         limits = f"K must lie between 1 and {criteria}, the number of criteria" if criteria else "there are no criteria"
         raise UserError(f"Text style {style!r}: {limits}.")

@@ -105,6 +105,8 @@ class Runner:
         """Run what is missing, store each result as it comes, and say what became of it."""
         outcome = Outcome()
         names = [self.store.put_judgments(judgments) for judgments in self.judgments]
+        for name, trial in zip(names, self.session.trials, strict=True):
+            self.store.put_facts(name, self.session.facts(trial))
         missing = [unit for unit in units if unit.evaluated is None]
         by_work = {(unit.plan.name, unit.seed, unit.trial): unit for unit in missing}
         for result in execute_all([self._work(unit) for unit in missing], self.config.jobs, self.config.threads):
@@ -161,6 +163,7 @@ class Runner:
             excluded=self.session.excluded,
             queries=self.session.own.label if self.session.own else "",
             trained_on=self.session.dataset_label if c.test else "",
+            without=c.without,
         )
 
     @staticmethod

@@ -19,6 +19,7 @@ from benchmark.adapting import Adaptation, AdaptiveEncoder, Labels
 from benchmark.config import RunConfig, cache_folder
 from benchmark.errors import UserError
 from benchmark.exclusion import exclusion_label, read_exclusion, without_cases
+from benchmark.facts import Facts, gather_facts, no_facts
 from benchmark.features import VERSION, FeatureStore, Progress, release_memory
 from benchmark.interfaces import Case, Dataset, FeatureSpec, ImageFeatures, Split
 from benchmark.own_queries import judge_own, read_queries
@@ -171,6 +172,12 @@ class Session:
             return judge_own(self.own, self.searched, trial.gallery)
         return protocol.judge(self.searched, self.task, trial.queries, trial.gallery)
 
+    def facts(self, trial: protocol.Trial) -> Facts:
+        """Return what robustness reports need of a trial beside its judgments; nothing of a user's own queries."""
+        if self.own:
+            return no_facts(len(trial.queries), len(trial.gallery))
+        return gather_facts(self.searched, self.task, trial.queries, trial.gallery)
+
     @cached_property
     def _shown(self) -> dict[Pictured, Case]:
         """Every case that some trial needs, each once; excluded ones too, since the cache knows them in this order."""
@@ -294,6 +301,10 @@ def _refuse_conflicts(config: RunConfig) -> None:
             raise UserError(f"--evaluate cv asks a dataset's own cases; {flag} go with --evaluate test.")
     if config.queries and config.text_style != "canonical":
         raise UserError("--text-style renders the text of a dataset's cases; your --queries bring their own.")
+    if config.without == "text" and config.text_style != "canonical":
+        raise UserError(f"--without text leaves nothing to say in --text-style {config.text_style}; give one of them.")
+    if config.queries and config.without:
+        raise UserError("--without takes pictures or texts from a dataset's queries; your --queries bring their own.")
 
 
 def _info(dataset: Dataset, label: str) -> DatasetInfo:

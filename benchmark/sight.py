@@ -11,6 +11,7 @@ import torch
 
 from benchmark import protocol
 from benchmark.interfaces import Case, Gallery, ImageFeatures, LabelledSet, Queries
+from benchmark.means import mean_image, mean_text
 
 if TYPE_CHECKING:
     from benchmark.session import Session
@@ -41,11 +42,18 @@ class Sight:
         )
 
     def queries(self) -> Queries:
-        """Return the queries of the trial, without labels."""
-        questions = self.session.questions(self.trial)
-        references = [self.trial.queries[row] for row in questions.references]
-        images = self.features(references, self.session.searched_views)
-        return Queries(questions.ids, images, self.session.store.texts(questions.texts))
+        """Return the queries of the trial, without labels; those that lack a part have the mean one of train."""
+        session, trial = self.session, self.trial
+        questions, without = session.questions(trial), session.config.without
+        references = [trial.queries[row] for row in questions.references]
+        images = self.features(references, session.searched_views)
+        if without == "image":
+            images = mean_image(self.features(trial.train, session.views), len(references))
+        if without == "text":
+            texts = mean_text(session.store.texts(session.lesson(trial.train).texts), len(references))
+        else:
+            texts = session.store.texts(questions.texts)
+        return Queries(questions.ids, images, texts)
 
     def gallery(self) -> Gallery:
         """Return the gallery of the trial: ids and image features."""

@@ -3,6 +3,7 @@
     RUNS/trainings/NAME-sSEED-KEY/     weights.safetensors  log.jsonl  timings.json  record.json
     RUNS/evaluations/NAME-sSEED-KEY/   ranking.safetensors  timings.json  record.json
     RUNS/judgments/HASH.safetensors
+    RUNS/facts/HASH.safetensors        what robustness reports need beside the judgments of that hash (facts.py)
 
 A unit's folder is filled under a temporary name and renamed when it is whole, so a killed run leaves no half unit.
 """
@@ -25,6 +26,7 @@ from safetensors.numpy import save
 
 from benchmark.config import Strict
 from benchmark.errors import UserError
+from benchmark.facts import Facts
 from benchmark.files import sha256, write_atomic
 from benchmark.protocol import Judgments
 from benchmark.records import EvaluationRecord, TrainingRecord, digest
@@ -107,6 +109,24 @@ class Store:
             write_atomic(path, content)
         return name
 
+    def put_facts(self, name: str, facts: Facts) -> None:
+        """Store the facts that belong to the judgments ``name``, or those of a dataset that declares others now."""
+        path, content = self._facts(name), facts_bytes(facts)
+        if not path.is_file() or path.read_bytes() != content:
+            write_atomic(path, content)
+
+    def facts(self, name: str) -> Facts | None:
+        """Return the facts that belong to the judgments ``name``; None where a run stored none.
+
+        Raises:
+            UserError: they are damaged.
+        """
+        path = self._facts(name)
+        return read_facts(path) if path.is_file() else None
+
+    def _facts(self, name: str) -> Path:
+        return self.folder / "facts" / f"{name}.safetensors"
+
     def judgments(self, name: str) -> Judgments:
         """Return stored judgments.
 
@@ -156,6 +176,32 @@ def read_judgments(path: Path) -> Judgments:
         raise damaged(path, str(error)) from error
 
 
+def facts_bytes(facts: Facts) -> bytes:
+    """Serialise facts; equal facts give equal bytes."""
+    arrays = {name: np.ascontiguousarray(getattr(facts, name)) for name in ("subgroups", "contradictions", "findings")}
+    names = {"subgroup_values": dict(facts.subgroup_values), "criteria": facts.criteria}
+    content = digest([names, {name: [array.shape, array.tobytes().hex()] for name, array in arrays.items()}])
+    return save(arrays, metadata={"facts": json.dumps({**names, "sha256": content})})
+
+
+def read_facts(path: Path) -> Facts:
+    """Read a facts file.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    arrays, metadata = read_arrays(path)
+    try:
+        values: dict[str, Any] = json.loads(metadata["facts"])
+        named = {key: tuple(found) for key, found in values["subgroup_values"].items()}
+        facts = Facts(subgroup_values=named, criteria=tuple(values["criteria"]), **arrays)
+    except (KeyError, ValueError, TypeError) as error:
+        raise damaged(path, str(error)) from error
+    if facts_bytes(facts) != path.read_bytes():
+        raise damaged(path, "its content does not match its SHA-256")
+    return facts
+
+
 def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """Read a safetensors file: its arrays and its metadata.
 
@@ -171,7 +217,7 @@ def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
 
 def damaged(path: Path, why: str) -> UserError:
     """Return the error for a stored file that can't be trusted."""
-    unit = path if path.is_dir() or path.parent.name == "judgments" else path.parent
+    unit = path if path.is_dir() or path.parent.name in ("judgments", "facts") else path.parent
     return UserError(
         f"{path} is damaged ({why}) and was not used. Remove {unit} and start the same `run` again: "
         "only what is missing runs."

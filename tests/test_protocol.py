@@ -10,7 +10,7 @@ from benchmark import protocol
 from benchmark.config import NoOptions
 from benchmark.errors import UserError
 from benchmark.interfaces import Case, DatasetContext, Phrases
-from benchmark.rendering import render
+from benchmark.rendering import UNSTATED, contradiction, render, render_changes
 from plugins.datasets.seven_point import CRITERIA, TAXONOMY
 from tests.toy import ToyDataset
 
@@ -141,13 +141,49 @@ def test_terse_text_is_shorter_than_canonical() -> None:
     assert len(render(CRITERIA, NEVUS, "terse", "q")) < len(render(CRITERIA, NEVUS, "canonical", "q"))
 
 
+def test_a_contradicting_text_states_one_criterion_falsely_and_the_others_as_they_are() -> None:
+    whole = render(CRITERIA, NEVUS, "canonical", "q1").split(", ")
+    named = set()
+    for name in (f"q{i}" for i in range(40)):
+        false = contradiction(CRITERIA, NEVUS, name)
+        assert false is not None
+        criterion = CRITERIA[false.criterion]
+        assert criterion.values[false.true] == NEVUS[criterion.name] != criterion.values[false.stated]
+        expected = list(whole)
+        expected[false.criterion] = criterion.phrases[criterion.values[false.stated]].canonical
+        assert render(CRITERIA, NEVUS, "contradicting", name) == ", ".join(expected)
+        named.add(false.criterion)
+    assert named == set(range(7)), "every criterion is drawn for some query"
+
+
+def test_what_nobody_knows_is_not_contradicted_and_never_stated(toy: ToyDataset) -> None:
+    border, spot = toy.criteria
+    silent = replace(spot, phrases={**spot.phrases, "none": Phrases("", "", ())})
+    known = {"border": "thin", "spot": "none"}
+    for name in (f"q{i}" for i in range(20)):
+        assert contradiction((border, silent), known, name) == (0, 0, 1)
+        assert contradiction((silent,), {"spot": "none"}, name) is None
+        assert contradiction((silent,), {"spot": "dark"}, name) is None, "the only other value has no words"
+    assert render((silent,), {"spot": "dark"}, "contradicting", "q") == "dark spot"
+
+
+def test_no_text_is_the_word_of_a_query_without_findings() -> None:
+    assert render(CRITERIA, NEVUS, "none", "q1") == render((), {}, "canonical", "q2") == UNSTATED
+
+
+@pytest.mark.parametrize("style", ["partial:1", "contradicting", "none"])
+def test_a_text_that_names_changes_can_neither_contradict_nor_leave_out(style: str) -> None:
+    with pytest.raises(UserError, match="makes another query"):
+        render_changes(CRITERIA, NEVUS, [True] + [False] * 6, style, "q")
+
+
 @pytest.mark.parametrize("style", ["partial:0", "partial:8", "partial:x", "rude"])
 def test_an_impossible_style_is_refused(style: str) -> None:
     with pytest.raises(UserError, match=style):
         render(CRITERIA, NEVUS, style, "q")
 
 
-@pytest.mark.parametrize("style", ["canonical", "paraphrase", "terse", "partial:3"])
+@pytest.mark.parametrize("style", ["canonical", "paraphrase", "terse", "partial:3", "contradicting"])
 def test_the_text_never_holds_diagnosis_management_score_difficulty_or_notes(toy: ToyDataset, style: str) -> None:
     """Two cases that differ in all of these, and in nothing else, read the same; and no diagnosis is ever named."""
     toy.criteria = CRITERIA

@@ -54,6 +54,7 @@ class ToyDataset(Dataset):
     views = ("dermoscopic", "clinical")
     criteria = CRITERIA
     critical = CriticalGroup("R", "red", "G")
+    subgroups = ("side",)
 
     def cases(self, split: Split) -> tuple[Case, ...]:
         folder = self.context.cache / "toy"
@@ -72,9 +73,8 @@ class ToyDataset(Dataset):
             picture = self._draw(diagnosis, border, spot, draw)
             picture.save(path)
             picture.resize((8, 8)).save(other)
-        return Case(
-            f"toy-{number}", {"dermoscopic": path, "clinical": other}, diagnosis, {"border": border, "spot": spot}
-        )
+        images, side = {"dermoscopic": path, "clinical": other}, "left" if number % 4 else "right"
+        return Case(f"toy-{number}", images, diagnosis, {"border": border, "spot": spot}, {"side": side})
 
     def _draw(self, diagnosis: str, border: str, spot: str, draw: np.random.Generator) -> Image.Image:
         pixels = np.full((SIDE, SIDE, 3), 220.0)

@@ -183,7 +183,7 @@ def _facts(board: Leaderboard) -> dict[str, str]:
         "dataset": dataset.name, "synthetic": _yes(dataset.synthetic), "task": protocol.task,
         "evaluate": protocol.evaluate, "gallery": protocol.gallery, "view": protocol.view,
         "text_style": protocol.text_style,
-        **{name: getattr(protocol, name) for name in ("queries", "trained_on") if getattr(protocol, name)},
+        **{name: getattr(protocol, name) for name in ("queries", "trained_on", "without") if getattr(protocol, name)},
     }  # fmt: skip
 
 

@@ -124,13 +124,15 @@ def ranked_row(members: Sequence[Evaluated]) -> RankedRow:
     return RankedRow(tuple(one.record for one in members), np.stack(rankings))
 
 
-def measured_row(members: Sequence[Evaluated]) -> MeasuredRow:
-    """Take what each query of the evaluations of one row scored.
+def measured_row(
+    members: Sequence[Evaluated], kept: Callable[[Evaluated], Mapping[str, Floats]] = measure
+) -> MeasuredRow:
+    """Take what each query of the evaluations of one row scored, or what of it is ``kept``.
 
     Raises:
         UserError: a ranking or its judgments are damaged.
     """
-    return MeasuredRow(tuple(one.record for one in members), tuple(measure(one) for one in members))
+    return MeasuredRow(tuple(one.record for one in members), tuple(kept(one) for one in members))
 
 
 def read_row(folder: Path, name: str) -> CompactRow:

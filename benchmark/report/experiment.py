@@ -70,11 +70,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Board:
-    """The lines of an experiment by question, in the order of its file; ``missing`` names rows without a result."""
+    """The lines of an experiment by question, in the order of its file; ``missing`` names rows without a result, and
+    ``evaluations`` are all that belong to it.
+    """
 
     manifest: Manifest
     questions: Mapping[str, tuple[Line, ...]]
     missing: tuple[str, ...]
+    evaluations: tuple[Evaluated, ...] = ()
 
     @property
     def lines(self) -> tuple[Line, ...]:
@@ -105,7 +108,9 @@ def experiment_board(manifest: Manifest, evaluations: Sequence[Evaluated]) -> Bo
             lines.append(_line(manifest, member, known, folds_of))
         else:
             missing.append(f"{member.variant} ({member.method})")
-    return Board(manifest, {name: tuple(lines) for name, lines in questions.items() if lines}, tuple(missing))
+    kept = {name: tuple(lines) for name, lines in questions.items() if lines}
+    own = tuple(one for one in evaluations if one.record.key in manifest.keys)
+    return Board(manifest, kept, tuple(missing), own)
 
 
 def _complete(member: Member, known: Mapping[str, Evaluated]) -> bool:

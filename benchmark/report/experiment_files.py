@@ -3,7 +3,7 @@
 RUNS/experiments/DATASET/TASK/NAME.json         the manifest: questions, variants, and the keys of their evaluations
 RESULTS/DATASET/TASK/NAME.md .csv .tex          the tables, and a picture with its csv
 RESULTS/DATASET/TASK/NAME/experiment.json       the manifest
-RESULTS/DATASET/TASK/NAME/judgments-HASH.safetensors
+RESULTS/DATASET/TASK/NAME/judgments-HASH.safetensors, and where a run stored them facts-HASH.safetensors: subgroups
 RESULTS/DATASET/TASK/NAME/ROW.safetensors .json what each query scored, and the records (compact_rows.py)
 
 A record knows nothing of experiments: an evaluation that several variants share is made, stored and published once.
@@ -12,12 +12,14 @@ A record knows nothing of experiments: an evaluation that several variants share
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from benchmark.errors import UserError
 from benchmark.experiment import Manifest
+from benchmark.facts import Facts
 from benchmark.files import write_atomic
 from benchmark.protocol import Judgments
 from benchmark.records import EvaluationRecord
@@ -27,12 +29,15 @@ from benchmark.report.experiment import Board, experiment_board
 from benchmark.report.experiment_figure import draw_differences, figure_rows
 from benchmark.report.experiment_formats import experiment_csv, experiment_latex, experiment_markdown
 from benchmark.report.figures import write_figure
-from benchmark.report.table import Evaluated, stale, table_folder
-from benchmark.store import as_json, damaged, judgments_bytes, read_judgments, slug
+from benchmark.report.robustness import add_sections
+from benchmark.report.robustness.answers import CANONICAL, condition, measured_with_shares
+from benchmark.report.table import Evaluated, measure, stale, table_folder
+from benchmark.store import as_json, damaged, facts_bytes, judgments_bytes, read_facts, read_judgments, slug
 
 FOLDER = "experiments"
 MANIFEST = "experiment.json"
 JUDGMENTS = "judgments-"
+FACTS = "facts-"
 PICTURE = "-differences"
 
 
@@ -67,7 +72,8 @@ def _read_manifest(path: Path) -> Manifest:
 
 def write_experiment(board: Board, folder: Path) -> list[Path]:
     """Write md, csv, tex and the picture with its csv under ``folder``/DATASET/TASK/ and return their paths, the page
-    first; nothing without a result.
+    first; nothing without a result. An experiment that asks otherwise than canonically also gets what robustness/ has
+    to say of it.
 
     Raises:
         UserError: the folder is read-only or full.
@@ -76,15 +82,17 @@ def write_experiment(board: Board, folder: Path) -> list[Path]:
         return []
     manifest = board.manifest
     target, name = folder / table_folder(manifest.dataset, manifest.task), slug(manifest.name)
+    page = experiment_markdown(board, f"{name}{PICTURE}.svg")
+    page, beside = add_sections(page, board.evaluations, target, name, manifest.members[0].method)
     texts = {
-        ".md": experiment_markdown(board, f"{name}{PICTURE}.svg"),
+        ".md": page,
         ".csv": experiment_csv(board),
         ".tex": experiment_latex(board),
     }
     for suffix, text in texts.items():
         write_atomic(target / f"{name}{suffix}", text.encode())
     pictures = write_figure(target, f"{name}{PICTURE}", figure_rows(board), partial(draw_differences, board))
-    return [*(target / f"{name}{suffix}" for suffix in texts), *pictures]
+    return [*(target / f"{name}{suffix}" for suffix in texts), *pictures, *beside]
 
 
 # ------------------------------------------------------------------------------------------------ published
@@ -133,10 +141,15 @@ def _publish(manifest: Manifest, known: Mapping[str, Evaluated], results: Path) 
 
 
 def _write_published(folder: Path, manifest: Manifest, known: Mapping[str, Evaluated]) -> None:
-    rows = {keys: measured_row([known[key] for key in keys]) for keys in {one.keys for one in manifest.members}}
+    own = [known[key] for key in sorted(manifest.keys)]
+    kept = measured_with_shares if any(condition(one.record.protocol) != CANONICAL for one in own) else measure
+    rows = {keys: measured_row([known[key] for key in keys], kept) for keys in {one.keys for one in manifest.members}}
     truths = {known[key].record.judgments: known[key].judgments for key in sorted(manifest.keys)}
     contents = {MANIFEST: as_json(manifest.model_dump(mode="json"))}
     contents |= {f"{JUDGMENTS}{name}.safetensors": judgments_bytes(truth()) for name, truth in truths.items()}
+    for one in own:
+        if facts := one.facts() if one.facts else None:
+            contents[f"{FACTS}{one.record.judgments}.safetensors"] = facts_bytes(facts.publishable())
     for keys, name in _names(rows).items():
         contents[f"{name}.safetensors"] = rows[keys].content()
         contents[f"{name}.json"] = as_json([record.model_dump(mode="json") for record in rows[keys].records])
@@ -166,11 +179,21 @@ def _read_published(folder: Path) -> Board:
         return truths[record.judgments]
 
     stems = {one.stem for one in (*folder.glob("*.json"), *folder.glob("*.safetensors"))}
-    names = sorted(name for name in stems - {path.stem} if not name.startswith(JUDGMENTS))
-    found = [one for name in names for one in read_row(folder, name).evaluated(truth, folder / f"{name}.safetensors")]
+    names = sorted(name for name in stems - {path.stem} if not name.startswith((JUDGMENTS, FACTS)))
+    read = [one for name in names for one in read_row(folder, name).evaluated(truth, folder / f"{name}.safetensors")]
+    facts = cache(partial(_read_facts, folder))
+    found = [one._replace(facts=partial(facts, one.record.judgments)) for one in read]
     if {one.record.key for one in found} != manifest.keys:
         raise damaged_compact(path, "its keys are others than those of the rows beside it")
     return experiment_board(manifest, found)
+
+
+def _read_facts(folder: Path, judgments: str) -> Facts | None:
+    path = folder / f"{FACTS}{judgments}.safetensors"
+    try:
+        return read_facts(path) if path.is_file() else None
+    except UserError as error:
+        raise damaged_compact(path, "it is no whole safetensors file, or does not match its SHA-256") from error
 
 
 def _read_truths(folder: Path) -> dict[str, Judgments]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from benchmark import sources
 from benchmark.errors import UserError
 from benchmark.evaluation import Floats, per_query
+from benchmark.facts import Facts
 from benchmark.protocol import Judgments
 from benchmark.records import LATER, DatasetInfo, EvaluationRecord, MethodInfo, ProtocolInfo
 from benchmark.report.exact import exact_precision
@@ -32,7 +33,7 @@ CONDITIONS = ("gallery", "view", "text_style", "training", *LATER)
 class Evaluated(NamedTuple):
     """One stored evaluation. ``ranking`` (q, k) and ``judgments`` are read when called; ``damaged`` makes the error
     that says where a bad ranking lies and how to restore it. Where no ranking is kept, ``metrics`` returns what each
-    query scored, metric -> values (q,).
+    query scored, metric -> values (q,). ``facts`` returns what robustness reports need besides, if it was stored.
     """
 
     record: EvaluationRecord
@@ -40,6 +41,7 @@ class Evaluated(NamedTuple):
     judgments: Callable[[], Judgments]
     damaged: Callable[[str], UserError]
     metrics: Callable[[], Mapping[str, Floats]] | None = None
+    facts: Callable[[], Facts | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -116,13 +118,14 @@ def from_runs(folder: Path) -> list[Evaluated]:
         UserError: a record is damaged.
     """
     store = Store(folder)
-    judgments = functools.cache(store.judgments)
+    judgments, facts = functools.cache(store.judgments), functools.cache(store.facts)
     return [
         Evaluated(
             record,
             functools.partial(read_ranking, path),
             functools.partial(judgments, record.judgments),
             functools.partial(damaged, path / "ranking.safetensors"),
+            facts=functools.partial(facts, record.judgments),
         )
         for path, record in store.evaluations()
     ]

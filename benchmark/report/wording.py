@@ -51,6 +51,7 @@ def facts(board: Leaderboard) -> str:
         f"queries: your own, {protocol.queries}" if protocol.queries else f"text {protocol.text_style}",
         f"view {protocol.view}",
         *([f"trained on {protocol.trained_on}"] if protocol.trained_on else []),
+        *([f"queries without {protocol.without}: the mean one of train instead"] if protocol.without else []),
         *([f"training {protocol.training}"] if protocol.training else []),
         *([f"excluded {protocol.excluded}"] if protocol.excluded else []),
     ]

@@ -149,6 +149,9 @@ def labels_are_known(subject: DatasetSubject) -> str:
         if wrong:
             found = case.descriptors[wrong[0]]
             raise Failed(f"case {case.id}: {wrong[0]} = {found!r}", f"the criterion has the values {values[wrong[0]]}")
+    for key in d.subgroups:
+        if not any(key in case.metadata for case in subject.every):
+            raise Failed(f"no case has metadata {key!r}, which subgroups names", "name keys of Case.metadata")
     alone = [
         f"{group} in {split}"
         for split, cases in subject.cases.items()
@@ -179,7 +182,8 @@ def pictures_open(subject: DatasetSubject) -> str:
 def texts_are_rendered(subject: DatasetSubject) -> str:
     """Every case has a text in every style."""
     criteria = subject.dataset.criteria
-    styles = ["canonical", "paraphrase", "terse", *(f"partial:{k + 1}" for k in range(len(criteria)))]
+    partial = [f"partial:{k + 1}" for k in range(len(criteria))]
+    styles = ["canonical", "paraphrase", "terse", *partial, "contradicting", "none"]
     longest = ""
     for style in styles:
         for case in subject.every:

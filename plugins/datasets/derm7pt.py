@@ -27,7 +27,7 @@ from plugins.datasets.derm7pt_copy import (
     score_problems,
     split_sizes,
 )
-from plugins.datasets.seven_point import CRITERIA, CRITICAL, GROUPS, TAXONOMY
+from plugins.datasets.seven_point import CRITERIA, CRITICAL, GROUPS, SUBGROUPS, TAXONOMY
 from plugins.datasets.tables import Problem, check, counted, undecodable
 
 SITE = "https://derm.cs.sfu.ca"
@@ -54,6 +54,7 @@ class Derm7pt(Dataset):
     groups = GROUPS
     criteria = CRITERIA
     critical = CRITICAL
+    subgroups = SUBGROUPS
     split_sizes: ClassVar[Mapping[str, int]] = {"train": 413, "valid": 203, "test": 395}
     known_sha256: ClassVar[Mapping[str, str]] = {
         "meta.csv": "9a89c0a646148d8cdfca81b7cded273111b07eb383eadf409c966fc75b20fc60",

@@ -319,6 +319,8 @@ SCORING_VALUES: Mapping[str, frozenset[str]] = {
 
 GROUPS = ("BCC", "NEV", "MEL", "MISC", "SK")
 CRITICAL = CriticalGroup(group="MEL", name="melanoma", lookalike="NEV")
+SUBGROUPS = ("level_of_diagnostic_difficulty", "elevation", "location", "sex")
+"""Metadata by which results are broken down."""
 DIAGNOSES = (
     "basal cell carcinoma",
     "blue nevus",

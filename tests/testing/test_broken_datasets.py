@@ -34,6 +34,10 @@ class StrayCritical(ToyDataset):
     critical = CriticalGroup("red", "red", "G")
 
 
+class StraySubgroup(ToyDataset):
+    subgroups = ("site",)
+
+
 class OneParaphrase(ToyDataset):
     criteria = (
         CRITERIA[0],
@@ -134,6 +138,7 @@ class Unwell(ToyDataset):
         (EmptySplit, "splits hold cases and are apart", r"cases\('valid'\) is empty"),
         (UnknownDiagnosis, "every case has known labels", r"case toy-200: diagnosis 'violet' is not in the taxonomy"),
         (UnknownValue, "every case has known labels", r"case toy-200: spot = 'huge'"),
+        (StraySubgroup, "every case has known labels", r"no case has metadata 'site', which subgroups names"),
         (ForgetsACriterion, "every case has known labels", r"descriptors and criteria differ: \['spot'\]"),
         (NoFile, "every picture is there and opens", r"case toy-200: there is no file /nowhere/x\.png"),
         (NoPicture, "every picture is there and opens", r"words\.png: can't be read as a picture"),

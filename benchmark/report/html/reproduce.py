@@ -75,7 +75,8 @@ def _data_flag(label: str) -> str:
 
 
 def _protocol_flags(record: EvaluationRecord) -> Iterator[tuple[str, str]]:
-    usual = {name: RunConfig.model_fields[name].default for name in ("task", "evaluate", "gallery", "text_style")}
+    names = ("task", "evaluate", "gallery", "text_style", "without")
+    usual = {name: RunConfig.model_fields[name].default for name in names}
     for name, default in {**usual, "view": record.dataset.view}.items():
         value = getattr(record.protocol, name)
         if value != default:

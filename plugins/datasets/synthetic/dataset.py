@@ -12,7 +12,15 @@ from pydantic import BaseModel
 
 from benchmark.errors import UserError
 from benchmark.interfaces import Case, Check, Dataset, DatasetContext, Split
-from plugins.datasets.seven_point import CRITERIA, CRITICAL, GROUPS, SCORING_VALUES, TAXONOMY, seven_point_score
+from plugins.datasets.seven_point import (
+    CRITERIA,
+    CRITICAL,
+    GROUPS,
+    SCORING_VALUES,
+    SUBGROUPS,
+    TAXONOMY,
+    seven_point_score,
+)
 from plugins.datasets.synthetic.canvas import Mask
 from plugins.datasets.synthetic.cases import group_counts, sample_profiles
 from plugins.datasets.synthetic.options import SyntheticOptions
@@ -35,6 +43,7 @@ class SyntheticDataset(Dataset):
     groups = GROUPS
     criteria = CRITERIA
     critical = CRITICAL
+    subgroups = SUBGROUPS
 
     options: SyntheticOptions
 
