@@ -16,7 +16,11 @@ from benchmark.config import RunConfig
 from benchmark.errors import UserError
 from benchmark.files import only_writer
 from benchmark.flags import complain, err, out
+from benchmark.masks.records import records_of_runs
 from benchmark.registry import Registry
+from benchmark.report.masks import boards as mask_boards
+from benchmark.report.masks import write_masks
+from benchmark.report.publish_masks import import_masks, rebuild_masks
 from benchmark.report.writing import write_board
 from benchmark.resolve import dataset_name, make_dataset
 from benchmark.runner import Outcome, Runner, Unit
@@ -172,8 +176,12 @@ def report_command(
         UserError: there is nothing to report, or a stored file is damaged.
     """
     evaluations = report.from_runs(runs)
+    checks = records_of_runs(runs)
     if publish:
-        for message in report.publish(evaluations, results, readme, reference):
+        messages = report.publish(evaluations, results, readme, reference)
+        messages += import_masks(checks, results)
+        rebuild_masks(results)
+        for message in messages:
             err.print(message, markup=False, highlight=False, soft_wrap=True)
         return
     if not evaluations:
@@ -182,6 +190,8 @@ def report_command(
     folder = runs / "report"
     for board in boards:
         write_board(board, folder)
+    for checked in mask_boards(checks):
+        write_masks(checked, folder)
     if with_trec:
         _write_trec(evaluations, folder)
     if pages:

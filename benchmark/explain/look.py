@@ -24,8 +24,8 @@ from benchmark.training import ComposedMethod, evaluating
 
 @dataclass(frozen=True)
 class Look:
-    """``scores`` (k,), named ``parts`` (k,) that add up to them or none, ``masks`` (b, m, r, c) or None, the ``names`` of the masks, and what
-    the encoder sees of each picture (none where there are no masks).
+    """``scores`` (k,), named ``parts`` (k,) that add up to them, or none, ``masks`` (b, m, r, c) or None, their
+    ``names``, and what the encoder sees of each picture (none where there are no masks).
     """
 
     scores: Tensor

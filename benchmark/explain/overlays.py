@@ -1,4 +1,4 @@
-"""A picture as a mask sees it: bright where it looks, dark elsewhere; the true region, where it is known, as a line."""
+"""A picture under a mask: green where it looks; the true region, where it is known, as a line."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from benchmark.masks.measures import Box, Floats, Region, on_picture
 
 SIDE = 384
 """Longer side of an overlay in pixels."""
-DARK = 0.25
-"""Share of its brightness that is left of a place where a mask doesn't look."""
-LINE = (0, 255, 255)
+LOOKED = (0, 230, 120)
+"""Green occurs neither in skin nor in lesions."""
+COVER = 0.7
+"""How much of the picture the colour hides where a mask looks most."""
+LINE = (255, 0, 220)
 
 
 def shrunk(image: Image.Image) -> Image.Image:
@@ -26,8 +28,8 @@ def shrunk(image: Image.Image) -> Image.Image:
 def overlay(image: Image.Image, mask: Floats, box: Box, region: Region | None = None) -> Image.Image:
     """Return ``image`` (h, w) under a mask (r, c) whose grid covers ``box``; ``region`` is drawn as a line."""
     spread = on_picture(mask[None], box, image.height, image.width)[0]
-    light = DARK + (1 - DARK) * spread / max(spread.max(), np.finfo(float).tiny)
-    pixels = np.asarray(image, dtype=np.float64) * light[..., None]
+    share = COVER * (spread / max(spread.max(), np.finfo(float).tiny))[..., None]
+    pixels = (1 - share) * np.asarray(image, dtype=np.float64) + share * np.array(LOOKED)
     if region is not None:
         pixels[_rim(_resized(region, image.size))] = LINE
     return Image.fromarray(np.rint(pixels).astype(np.uint8))

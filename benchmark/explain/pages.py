@@ -153,8 +153,8 @@ def _page(explained: Explained, shown: Sequence[Mapping[str, Any]]) -> str:
     warning = SYNTHETIC if dataset.synthetic else REAL.format(name=record.dataset.name, licence=dataset.licence)
     columns, masks = _columns(explained), explained.seen.masks
     notes = [
-        "Bright is where a mask looks; each picture is scaled to the maximum of its mask.",
-        *(["A line is the rim of the true region."] if dataset.regions(explained.asking) else []),
+        "Green is where a mask looks; each picture is scaled to the maximum of its mask.",
+        *(["A magenta line is the rim of the true region."] if dataset.regions(explained.asking) else []),
     ]
     missing = f"{record.method.row} has no masks: only its score is shown."
     protocol = record.protocol

@@ -89,22 +89,27 @@ def put_record(runs: Path, record: MaskRecord) -> None:
 
 def write_record(path: Path, record: MaskRecord) -> None:
     """Write a record, numbers close together."""
-    text = json.dumps(record.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(record.model_dump(mode="json"), separators=(",", ":"), ensure_ascii=False)
     write_atomic(path, f"{text}\n".encode())
 
 
 def read_records(paths: Iterable[Path]) -> list[MaskRecord]:
-    """Read records, oldest first.
+    """Read records, in the order of ``paths``.
 
     Raises:
         UserError: a file is damaged.
     """
-    return [_read(path) for path in sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name))]
+    return [_read(path) for path in paths]
 
 
 def records_of_runs(runs: Path) -> list[MaskRecord]:
-    """Return every record of a runs folder, oldest first."""
-    return read_records((runs / FOLDER).glob("*.json"))
+    """Return every record of a runs folder, oldest first; none where there is no folder.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    paths = (runs / FOLDER).glob("*.json")
+    return read_records(sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name)))
 
 
 def _read(path: Path) -> MaskRecord:
