@@ -235,10 +235,11 @@ def _cells(board: MaskBoard, measure: str) -> tuple[list[str], list[list[str]]]:
 
 def terminal(board: MaskBoard) -> Table:
     """Return a table for the terminal: the mean of both measures."""
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table("row", "encoder", "seeds", *MEASURES.values(), title=title(board), title_justify="left")
     cells = [_cells(board, measure)[1] for measure in MEASURES]
     for pointing, overlap in zip(*cells, strict=True):
-        table.add_row(*pointing[:4], overlap[3])
+        table.add_row(*map(escape, [*pointing[:4], overlap[3]]))
     return table
