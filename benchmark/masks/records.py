@@ -73,7 +73,9 @@ def stored_fits(fits: Mapping[str, Fit]) -> dict[str, StoredFit]:
 
 def code_digest() -> str:
     """Return a digest of the code that measures, so that changed code measures anew."""
-    files = sorted(path for path in Path(__file__).parent.glob("*.py") if path.name not in NOT_MEASURING)
+    here = Path(__file__).parent
+    spreading = [here.parent / "report" / "html" / name for name in ("attention.py", "footprint.py")]
+    files = [*sorted(path for path in here.glob("*.py") if path.name not in NOT_MEASURING), *spreading]
     return digest([[path.name, sha256(path)] for path in files])
 
 
