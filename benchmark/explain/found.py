@@ -25,7 +25,9 @@ def find_run(store: Store, query: str, method: str, dataset: str | None, seed: i
         raise UserError(
             f"There are no trained methods in {store.folder}. Run one: python -m benchmark run --methods {method}."
         )
-    fitting = [(path, record) for path, record in stored if method in (record.method.name, record.method.row)]
+    # A row with default options is called like its method, which other rows share.
+    fitting = [one for one in stored if one[1].method.row == method]
+    fitting = fitting or [one for one in stored if one[1].method.name == method]
     if not fitting:
         rows = {record.method.row for _, record in stored}
         raise UserError(f"No run of {method} is stored in {store.folder}. {near_misses(method, rows)}")
