@@ -37,7 +37,7 @@ app.command(epilog="Example: python -m benchmark new method my_method")(new)
 app.command(epilog="Example: python -m benchmark check my_method.py")(check)
 app.command(epilog="Example: python -m benchmark tune --method tirg --dataset derm7pt --trials 20")(tune)
 app.command(epilog="Example: python -m benchmark masks --dataset synthetic --variant proposed.tied=false")(masks)
-app.command(epilog="Example: python -m benchmark explain --query case-0001 --method proposed --out ~/explain")(explain)
+app.command(epilog="Example: python -m benchmark explain --query syn-0093 --method proposed --out ~/explain")(explain)
 
 
 @app.command(epilog="Example: python -m benchmark run --methods proposed,tirg --seeds 0-4 --set tirg.width=256")
