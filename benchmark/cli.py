@@ -17,7 +17,9 @@ from benchmark.config import RunConfig, build_config, read_switches
 from benchmark.data_cli import data_app
 from benchmark.errors import PluginError, UserError, describe
 from benchmark.experiment import is_experiment, read_experiment
+from benchmark.explain.command import explain
 from benchmark.flags import AsJson, Cache, Plugins, Root, Runs, Traceback, complain, err, out
+from benchmark.masks.command import masks
 from benchmark.new import new
 from benchmark.registry import KINDS, Component, Registry, load_registry
 from benchmark.tune import tune
@@ -35,6 +37,8 @@ app.add_typer(data_app, name="data")
 app.command(epilog="Example: python -m benchmark new method my_method")(new)
 app.command(epilog="Example: python -m benchmark check my_method.py")(check)
 app.command(epilog="Example: python -m benchmark tune --method tirg --dataset derm7pt --trials 20")(tune)
+app.command(epilog="Example: python -m benchmark masks --dataset synthetic --variant proposed.tied=false")(masks)
+app.command(epilog="Example: python -m benchmark explain --query syn-0093 --method proposed --out ~/explain")(explain)
 
 
 @app.command(epilog="Example: python -m benchmark run --methods proposed,tirg --seeds 0-4 --set tirg.width=256")

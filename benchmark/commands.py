@@ -17,6 +17,7 @@ from benchmark.config import RunConfig
 from benchmark.errors import UserError
 from benchmark.files import only_writer
 from benchmark.flags import complain, err, out
+from benchmark.masks.records import records_of_runs
 from benchmark.registry import Registry
 from benchmark.report.experiment import experiment_board
 from benchmark.report.experiment_files import (
@@ -25,6 +26,9 @@ from benchmark.report.experiment_files import (
     read_manifests,
     write_experiment,
 )
+from benchmark.report.masks import boards as mask_boards
+from benchmark.report.masks import write_masks
+from benchmark.report.publish_masks import import_masks, rebuild_masks
 from benchmark.report.robustness import write_robustness
 from benchmark.report.writing import write_board
 from benchmark.resolve import dataset_name, make_dataset
@@ -200,10 +204,14 @@ def report_command(
         UserError: there is nothing to report, or a stored file is damaged.
     """
     evaluations = report.from_runs(runs)
+    checks = records_of_runs(runs)
     if publish:
         published_experiments(results)  # what is damaged there must be known before anything is written
-        told = report.publish(evaluations, results, readme, reference)
-        for message in [*told, *publish_experiments(runs, evaluations, results)]:
+        messages = report.publish(evaluations, results, readme, reference)
+        messages += publish_experiments(runs, evaluations, results)
+        messages += import_masks(checks, results)
+        rebuild_masks(results)
+        for message in messages:
             err.print(message, markup=False, highlight=False, soft_wrap=True)
         return
     if not evaluations:
@@ -216,6 +224,8 @@ def report_command(
         for path in write_experiment(experiment_board(manifest, evaluations), folder)[:1]:
             err.print(f"Experiment {manifest.name}: {path}", markup=False, highlight=False, soft_wrap=True)
     write_robustness(evaluations, folder, reference)
+    for checked in mask_boards(checks):
+        write_masks(checked, folder)
     if with_trec:
         _write_trec(evaluations, folder)
     if pages:

@@ -11,14 +11,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 Split = Literal["train", "valid", "test"]
 Representation = Mapping[str, Tensor]
-"""Named tensors with the batch first. Documented keys: ``"global"`` (b, d) and ``"local"`` (b, m, d)."""
+"""Named tensors with the batch first. Documented keys: ``"global"`` (b, d), ``"local"`` (b, m, d) and, of a candidate,
+optionally ``"masks"`` (b, m, n): how much region i looks at each position of the image levels, fine to coarse, at least
+0. Overlays and the check of masks against true regions read it; no score does.
+"""
 
 
 class Options(BaseModel):
@@ -140,6 +145,12 @@ class Dataset(ABC):
     def unusable(self, case: Case, view: str) -> str | None:
         """Return why ``case`` has no honest image of ``view`` (e.g. replaced by another view), or None."""
         return None
+
+    def regions(self, case: Case) -> Mapping[str, NDArray[np.bool_]]:
+        """Return where the findings of ``case`` are: criterion -> boolean (h, w) over the image of the first view, all
+        False where there is nothing to see. Empty where nobody knows, as for nearly every dataset.
+        """
+        return {}
 
 
 # ------------------------------------------------------------------------------------------------ features

@@ -85,6 +85,13 @@ class ToyDataset(Dataset):
         pixels += draw.normal(0, 40, pixels.shape)
         return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
+    def regions(self, case: Case) -> dict[str, np.ndarray]:
+        border, spot = np.ones((SIDE, SIDE), np.bool_), np.zeros((SIDE, SIDE), np.bool_)
+        edge = 2 if case.descriptors["border"] == "thin" else 8
+        border[edge:-edge, edge:-edge] = False
+        spot[12:20, 12:20] = case.descriptors["spot"] == "dark"
+        return {"border": border, "spot": spot}
+
     def fingerprint(self) -> str:
         return "toy-1"
 

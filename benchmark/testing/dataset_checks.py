@@ -179,6 +179,21 @@ def pictures_open(subject: DatasetSubject) -> str:
     return f"{opened} of {sum(len(case.images) for case in subject.every)} decoded"
 
 
+def regions_fit(subject: DatasetSubject) -> str:
+    """The true regions of a case, where there are some, name criteria and are boolean, of its picture's size."""
+    d, case = subject.dataset, subject.every[0]
+    regions = d.regions(case)
+    stray = sorted(set(regions) - {criterion.name for criterion in d.criteria})
+    if stray:
+        raise Failed(f"regions of case {case.id} name {stray}, which are no criteria", "criterion -> region")
+    width, height = open_image(case.images[d.views[0]]).size if regions else (0, 0)
+    for name, region in regions.items():
+        if region.shape != (height, width) or region.dtype != bool:
+            found = f"{region.dtype} {region.shape}"
+            raise Failed(f"the region of {name} in case {case.id} is {found}", f"return bool {(height, width)}")
+    return f"{len(regions)} regions a case" if regions else "it knows none"
+
+
 def texts_are_rendered(subject: DatasetSubject) -> str:
     """Every case has a text in every style."""
     criteria = subject.dataset.criteria
@@ -236,6 +251,7 @@ DATASET_CHECKS = (
     Step(APART, splits_are_apart, (BUILDS,), "cases(split) returns a tuple for train, valid and test"),
     Step(LABELS, labels_are_known, (DECLARES, APART)),
     Step("every picture is there and opens", pictures_open, (DECLARES, APART), "every path leads to an intact picture"),
+    Step("true regions fit the pictures", regions_fit, ("every picture is there and opens",)),
     Step("texts can be rendered in every style", texts_are_rendered, (WORDS, LABELS), "every value needs its Phrases"),
     Step("two constructions agree", two_constructions_agree, (APART,)),
     Step("its own verify finds nothing", verifies, (BUILDS,)),

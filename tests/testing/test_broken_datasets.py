@@ -53,6 +53,16 @@ class WordsMissing(ToyDataset):
     criteria = (CRITERIA[0], replace(CRITERIA[1], phrases={"none": CRITERIA[1].phrases["none"]}))
 
 
+class SmallRegions(ToyDataset):
+    def regions(self, case):  # type: ignore[no-untyped-def]
+        return {"spot": super().regions(case)["spot"][:8, :8]}
+
+
+class StrayRegions(ToyDataset):
+    def regions(self, case):  # type: ignore[no-untyped-def]
+        return {"size": super().regions(case)["spot"]}
+
+
 class Changed(ToyDataset):
     """Changes the first case of the test split."""
 
@@ -145,6 +155,8 @@ class Unwell(ToyDataset):
         (OtherView, "every picture is there and opens", r"case toy-200 has pictures of \['radiographic'\]"),
         (NewOrder, "two constructions agree", r"cases\('train'\) differ between two constructions"),
         (NewFingerprint, "two constructions agree", r"fingerprint\(\) differs between two constructions"),
+        (SmallRegions, "true regions fit the pictures", r"the region of spot in case toy-0 is bool \(8, 8\)"),
+        (StrayRegions, "true regions fit the pictures", r"regions of case toy-0 name \['size'\]"),
         (Unwell, "its own verify finds nothing", r"verify\(\): pixels: 7\.png is black"),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",

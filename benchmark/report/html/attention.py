@@ -59,18 +59,18 @@ class Looker:
         Raises:
             UserError: its weights are not there, or no longer fit; the sentence says what to do.
         """
-        method = self._untrained(record)
-        if method is None or candidate_masks(method, _blank(self.session().spec)) is None:
+        method = self.untrained(record)
+        if method is None or candidate_masks(method, blank_features(self.session().spec)) is None:
             return None
-        _restore(method, record, self.around)
-        masks = candidate_masks(method, self._features(cases))
+        restore(method, record, self.around)
+        masks = candidate_masks(method, self.features(cases))
         assert masks is not None
         grids = self.session().encoder.grids
         spread = [upsampled(one, grids) for one in masks]
         maps = {case.id: tuple(_hex(mask) for mask in one) for case, one in zip(cases, spread, strict=True)}
-        return Attention(name, _names(method, masks.shape[1]), _finest(grids), maps, self._seen(cases))
+        return Attention(name, mask_names(method, masks.shape[1]), _finest(grids), maps, self.seen(cases))
 
-    def _seen(self, cases: Sequence[Case]) -> dict[str, Box]:
+    def seen(self, cases: Sequence[Case]) -> dict[str, Box]:
         """Return the part of each picture that the encoder sees; it is asked once a size."""
         from benchmark.features import open_image
 
@@ -79,7 +79,7 @@ class Looker:
         parts = {size: seen_part(preprocess, *size) for size in sorted(set(sizes.values()))}
         return {case: parts[size] for case, size in sizes.items()}
 
-    def _features(self, cases: Sequence[Case]) -> ImageFeatures:
+    def features(self, cases: Sequence[Case]) -> ImageFeatures:
         """Return the features of ``cases`` alone, so that a page never waits for a whole data set to be encoded."""
         from benchmark.session import join_views
 
@@ -101,7 +101,8 @@ class Looker:
             self._session = session
         return self._session
 
-    def _untrained(self, record: EvaluationRecord) -> ComposedMethod | None:
+    def untrained(self, record: EvaluationRecord) -> ComposedMethod | None:
+        """Return the method of ``record`` without its weights; None where it is no composer."""
         from benchmark.methods import plan_method
         from benchmark.training import ComposedMethod
 
@@ -110,7 +111,7 @@ class Looker:
         return method if isinstance(method, ComposedMethod) else None
 
 
-def _blank(spec: FeatureSpec) -> ImageFeatures:
+def blank_features(spec: FeatureSpec) -> ImageFeatures:
     """Return features of two pictures, all zero, to see what a method makes of any."""
     import torch
 
@@ -121,7 +122,12 @@ def _blank(spec: FeatureSpec) -> ImageFeatures:
     return ImageFeatures(levels, spec.grids, torch.zeros(2, spec.image_width))
 
 
-def _restore(method: ComposedMethod, record: EvaluationRecord, around: Surroundings) -> None:
+def restore(method: ComposedMethod, record: EvaluationRecord, around: Surroundings) -> None:
+    """Load the stored weights of ``record`` into ``method``.
+
+    Raises:
+        UserError: they are not there, or no longer fit.
+    """
     from safetensors.torch import load
 
     try:
@@ -151,7 +157,7 @@ def candidate_masks(method: ComposedMethod, images: ImageFeatures) -> NDArray[np
     return None if masks is None else masks.float().numpy()
 
 
-def _names(method: ComposedMethod, count: int) -> tuple[str, ...]:
+def mask_names(method: ComposedMethod, count: int) -> tuple[str, ...]:
     """Name the masks by the criteria where each region belongs to one, else by number."""
     criteria = [criterion.name.replace("_", " ") for criterion in method.spec.criteria]
     tied = method.composer.criterion_key == "local" and len(criteria) == count

@@ -21,11 +21,14 @@ Rows = Mapping[tuple[str, str], Sequence[Evaluated]]
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Where components, weights (``runs``; None for published runs, which have none) and drawn pictures are found."""
+    """Where components, weights (``runs``; None for published runs, which have none), drawn pictures and the user's own
+    copy of the dataset are found.
+    """
 
     registry: Registry
     runs: Path | None = None
     cache: Path | None = None
+    root: Path | None = None
 
 
 def rows_of(board: Leaderboard, evaluations: Sequence[Evaluated]) -> Rows:
@@ -74,6 +77,7 @@ def run_config(record: EvaluationRecord, around: Surroundings) -> RunConfig:
         "encoder": split_label(record.encoder.name)[0],
         "view": record.protocol.view,
         "cache": around.cache,
+        "root": around.root,
         "options": parse_assignments(tuple(words)),
     }
     return RunConfig(**values)

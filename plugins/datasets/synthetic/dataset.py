@@ -95,6 +95,10 @@ class SyntheticDataset(Dataset):
         ids = f"{self.profiles[0].id} to {self.profiles[-1].id}"
         raise UserError(f"The synthetic set has no case '{case_id}'. Choose one of {ids}.")
 
+    def regions(self, case: Case) -> dict[str, Mask]:
+        """Return ``masks`` of ``case``: the painter knows where it drew."""
+        return self.masks(case.id)
+
     def verify(self) -> tuple[Check, ...]:
         """Check the counts, that every picture opens in its size, and that scores follow the checklist's rule."""
         ensure_drawn(self.folder, self.profiles, self.options.seed, self.options.size)
