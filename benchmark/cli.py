@@ -1,4 +1,6 @@
-"""The command line: ``python -m benchmark run | tune | report | list | check | new | data``. Imports no torch."""
+"""The command line: ``python -m benchmark run | tune | report | list | check | new | data | index | search
+| serve | speed``. Imports no torch.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +19,7 @@ from benchmark.config import RunConfig, build_config, read_switches
 from benchmark.data_cli import data_app
 from benchmark.errors import PluginError, UserError, describe
 from benchmark.flags import AsJson, Cache, Plugins, Root, Runs, Traceback, complain, err, out
+from benchmark.index.cli import index, search, serve
 from benchmark.new import new
 from benchmark.registry import KINDS, Component, Registry, load_registry
 from benchmark.tune import tune
@@ -34,6 +37,9 @@ app.add_typer(data_app, name="data")
 app.command(epilog="Example: python -m benchmark new method my_method")(new)
 app.command(epilog="Example: python -m benchmark check my_method.py")(check)
 app.command(epilog="Example: python -m benchmark tune --method tirg --dataset derm7pt --trials 20")(tune)
+app.command(epilog="Example: python -m benchmark index --method proposed --dataset synthetic --index cases")(index)
+app.command(epilog='Example: python -m benchmark search --index cases --image q.jpg --text "blue-whitish veil"')(search)
+app.command(epilog="Example: python -m benchmark serve --index cases")(serve)
 
 
 @app.command(epilog="Example: python -m benchmark run --methods proposed,tirg --seeds 0-4 --set tirg.width=256")

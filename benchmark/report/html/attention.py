@@ -68,7 +68,7 @@ class Looker:
         grids = self.session().encoder.grids
         spread = [upsampled(one, grids) for one in masks]
         maps = {case.id: tuple(_hex(mask) for mask in one) for case, one in zip(cases, spread, strict=True)}
-        return Attention(name, _names(method, masks.shape[1]), _finest(grids), maps, self._seen(cases))
+        return Attention(name, mask_names(method, masks.shape[1]), _finest(grids), maps, self._seen(cases))
 
     def _seen(self, cases: Sequence[Case]) -> dict[str, Box]:
         """Return the part of each picture that the encoder sees; it is asked once a size."""
@@ -151,7 +151,7 @@ def candidate_masks(method: ComposedMethod, images: ImageFeatures) -> NDArray[np
     return None if masks is None else masks.float().numpy()
 
 
-def _names(method: ComposedMethod, count: int) -> tuple[str, ...]:
+def mask_names(method: ComposedMethod, count: int) -> tuple[str, ...]:
     """Name the masks by the criteria where each region belongs to one, else by number."""
     criteria = [criterion.name.replace("_", " ") for criterion in method.spec.criteria]
     tied = method.composer.criterion_key == "local" and len(criteria) == count
