@@ -1,6 +1,6 @@
 """Vectors in Milvus: a local file through milvus-lite, or with a URI a server or a cluster; the same code.
 
-One collection a state, named at random, so that several indexes share a server. Rows carry the batch they came with;
+One collection a state, named by the model and at random, so that several indexes share a server. Rows carry the batch they came with;
 rows of a batch that no manifest has committed are never found, and are removed by the next writer.
 
 Source: Wang et al., "Milvus: A Purpose-Built Vector Data Management System", SIGMOD 2021.
@@ -27,6 +27,7 @@ from benchmark.index.stores import Found, Vectors, VectorStore
 LOCAL, PENDING = "milvus.db", "pending.json"
 ROWS = 1000
 """Rows a request."""
+PATIENCE_S = 10.0
 LOOK_UP = 500
 """Ids a request."""
 
@@ -44,14 +45,14 @@ class MilvusStore(VectorStore):
             folder.mkdir(parents=True, exist_ok=True)
         with self._speaking():
             token = os.environ.get("DERMCIR_MILVUS_TOKEN", "")
-            self.client = self.milvus.MilvusClient(uri or str((folder / LOCAL).resolve()), token=token)
+            self.client = self.milvus.MilvusClient(uri or self._local, token=token, timeout=PATIENCE_S)
 
     def create(self, cases: Sequence[IndexedCase], vectors: Vectors) -> Place:
         """Fill a new collection. It is noted as pending first, so that a crash leaves none behind for ever."""
-        place = Place(kind="milvus", name=f"dermcir_{uuid.uuid4().hex[:16]}", uri=self.uri)
+        place = Place(kind="milvus", name=f"{self._prefix}{uuid.uuid4().hex[:16]}", uri=self.uri)
         write_atomic(self.folder / PENDING, json.dumps([*self._pending(), place.name]).encode())
         with self._speaking():
-            schema = self.client.create_schema(auto_id=False, enable_dynamic_field=False, description=self.fingerprint)
+            schema = self.client.create_schema(auto_id=False, enable_dynamic_field=False)
             kinds = self.milvus.DataType
             schema.add_field("id", kinds.VARCHAR, is_primary=True, max_length=1024)
             schema.add_field("vector", kinds.FLOAT_VECTOR, dim=vectors.shape[1])
@@ -64,15 +65,14 @@ class MilvusStore(VectorStore):
         return place
 
     def open(self, place: Place) -> None:
-        """Check the collection's fingerprint, which is its description."""
+        """Check the collection's fingerprint, which is part of its name."""
+        if not place.name.startswith(self._prefix):
+            raise UserError(f"Collection {place.name} was made by another model. Build the index again with `index`.")
         with self._speaking():
             if not self.client.has_collection(place.name):
                 where = self.uri or self.folder / LOCAL
                 raise UserError(f"{where} has no collection {place.name}. Build the index again with `index`.")
-            description = self.client.describe_collection(place.name)["description"]
             self.client.load_collection(place.name)
-        if description != self.fingerprint:
-            raise UserError(f"Collection {place.name} was made by another model. Build the index again with `index`.")
         self.place = place
 
     def add(self, cases: Sequence[IndexedCase], vectors: Vectors) -> Place:
@@ -127,8 +127,19 @@ class MilvusStore(VectorStore):
         return int(answer[0]["count(*)"])
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection, and the local file, so that another process may open it."""
         self.client.close()
+        if not self.uri:
+            require("milvus_lite.server_manager").server_manager_instance.release_server(self._local)
+
+    @property
+    def _local(self) -> str:
+        return str((self.folder / LOCAL).resolve())
+
+    @property
+    def _prefix(self) -> str:
+        # milvus-lite keeps no description of a collection, so the name says whose vectors it holds.
+        return f"dermcir_{self.fingerprint[:16]}_"
 
     @property
     def _opened(self) -> Place:

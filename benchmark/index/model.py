@@ -5,14 +5,16 @@ Shapes: b pictures or queries, d width of a vector, m masks, (h, w) the finest g
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmark.config import RunConfig
 from benchmark.containment import contained
@@ -30,6 +32,15 @@ from benchmark.training import ComposedMethod, evaluating
 WHOLE = "whole"
 """Name of the one part of a score that has no blocks."""
 TOLERANCE = 1e-4
+ONE_AT_A_TIME = threading.RLock()
+"""Held while a plugin's code runs: none promises to be safe in several threads, and ``contained`` is the process's."""
+
+
+@contextmanager
+def computing(module: nn.Module) -> Iterator[None]:
+    """Run a plugin's code alone, contained and without gradients."""
+    with ONE_AT_A_TIME, contained(), torch.inference_mode(), evaluating(module):
+        yield
 
 
 def encoder_for(config: RunConfig, registry: Registry, seed: int) -> Encoder:
@@ -59,21 +70,22 @@ class SearchModel:
 
     def __init__(self, method: ComposedMethod, encoder: Encoder, neutral: ImageFeatures | None = None):
         self.method, self.encoder, self.neutral = method, encoder, neutral
+        self._seen: dict[tuple[int, int], Box] = {}
 
     def features(self, pictures: Sequence[Image.Image]) -> ImageFeatures:
         """Encode pictures, in half precision like everything that was trained on."""
-        with contained(), torch.inference_mode():
+        with computing(self.method.model):
             pixels = torch.stack([self.encoder.preprocess(picture) for picture in pictures])
             return self.encoder.encode_images(pixels).to("cpu", torch.float16)
 
     def texts(self, texts: Sequence[str]) -> TextFeatures:
         """Encode texts, in half precision."""
-        with contained(), torch.inference_mode():
+        with computing(self.method.model):
             return self.encoder.encode_texts(list(texts)).to("cpu", torch.float16)
 
     def candidates(self, images: ImageFeatures) -> Vectors:
         """Return the candidate vectors (b, d)."""
-        with contained(), torch.inference_mode(), evaluating(self.method.model):
+        with computing(self.method.model):
             representation = self.method.composer.embed(images.to("cpu"))
             vectors: Vectors = self._vectors(representation, "candidate").numpy()
         return vectors
@@ -92,7 +104,7 @@ class SearchModel:
         modality = self.method.composer.modality
         if (modality == "text" and not text) or (modality == "image" and images is None):
             raise UserError(f"This method reads the {modality} of a query alone: give it one.")
-        with contained(), torch.inference_mode(), evaluating(self.method.model):
+        with computing(self.method.model):
             if text or modality == "text":
                 shown = images if images is not None else self.neutral
                 assert shown is not None, "an index has neutral features"
@@ -125,11 +137,14 @@ class SearchModel:
         Raises:
             UserError: the encoder warps pictures, so that nothing can be laid over one.
         """
-        masks = candidate_masks(self.method, images)
-        if masks is None:
-            return None
+        with computing(self.method.model):
+            masks = candidate_masks(self.method, images)
+            if masks is None:
+                return None
+            if size not in self._seen:
+                self._seen[size] = seen_part(self.encoder.preprocess, *size)
         names = mask_names(self.method, masks.shape[1])
-        return Look(names, upsampled(masks[0], self.encoder.grids), seen_part(self.encoder.preprocess, *size))
+        return Look(names, upsampled(masks[0], self.encoder.grids), self._seen[size])
 
 
 def whole(width: int) -> Blocks:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from safetensors.torch import load
@@ -20,9 +21,10 @@ from benchmark.index.model import Asked, SearchModel, encoder_for, parts, unpack
 from benchmark.index.records import Filters, IndexedCase, Manifest, model_fingerprint
 from benchmark.index.stores import Found, Vectors
 from benchmark.index.trained import load_method
-from benchmark.interfaces import ImageFeatures
+from benchmark.interfaces import Blocks, ImageFeatures
 from benchmark.methods import plan_method
 from benchmark.registry import Registry, load_registry
+from benchmark.rendering import UNSTATED
 from benchmark.training import ComposedMethod
 
 MOST_RESULTS = 100
@@ -46,11 +48,15 @@ class Searcher:
         self.known_wordings = known_wordings
         self.store = IndexFolder(path).opened(manifest)
 
+    @cached_property
+    def layout(self) -> Blocks:
+        """The blocks of every query's vector, and the method's own local weight."""
+        return self.model.ask(self.model.neutral, None if self.reads == "image" else UNSTATED).layout
+
     @property
     def local_weight(self) -> float | None:
-        """The share of local evidence in the score of a plain query, or None where the score has no local part."""
-        layout = self.model.ask(self.model.neutral, None if self.reads == "image" else "lesion").layout
-        return layout.local_weight if any(block.local for block in layout.blocks) else None
+        """The share of local evidence in the score, or None where the score has no local part."""
+        return self.layout.local_weight if any(block.local for block in self.layout.blocks) else None
 
     @property
     def reads(self) -> str:
@@ -97,17 +103,6 @@ class Searcher:
             raise UserError(f"local weight = {local_weight}: it is a share, from 0 to 1.")
         if not any(block.local for block in asked.layout.blocks):
             raise UserError(f"The score of {self.manifest.method} has no local part to weigh; leave local weight out.")
-
-    def case(self, name: str) -> IndexedCase:
-        """Return one case.
-
-        Raises:
-            UserError: the index has none of that id.
-        """
-        found = self.store.get([name])
-        if not found:
-            raise UserError(f"The index holds no case {name!r}.")
-        return found[0].case
 
 
 def open_searcher(path: Path, plugins: tuple[str, ...] = (), cache: Path | None = None) -> Searcher:
