@@ -19,7 +19,7 @@ from benchmark.config import RunConfig, build_config, read_switches
 from benchmark.data_cli import data_app
 from benchmark.errors import PluginError, UserError, describe
 from benchmark.flags import AsJson, Cache, Plugins, Root, Runs, Traceback, complain, err, out
-from benchmark.index.cli import index, search, serve
+from benchmark.index.cli import index, search, serve, speed
 from benchmark.new import new
 from benchmark.registry import KINDS, Component, Registry, load_registry
 from benchmark.tune import tune
@@ -40,6 +40,7 @@ app.command(epilog="Example: python -m benchmark tune --method tirg --dataset de
 app.command(epilog="Example: python -m benchmark index --method proposed --dataset synthetic --index cases")(index)
 app.command(epilog='Example: python -m benchmark search --index cases --image q.jpg --text "blue-whitish veil"')(search)
 app.command(epilog="Example: python -m benchmark serve --index cases")(serve)
+app.command(epilog="Example: python -m benchmark speed --index cases --out results/search")(speed)
 
 
 @app.command(epilog="Example: python -m benchmark run --methods proposed,tirg --seeds 0-4 --set tirg.width=256")

@@ -117,3 +117,26 @@ def serve(
     from benchmark.serve.command import ServeRequest, serve_command
 
     serve_command(ServeRequest(tuple(folders), host, port, token, workers, waiting, tuple(plugin or ()), cache))
+
+
+def speed(
+    folder: Index,
+    steps: Annotated[str, typer.Option(help="What to measure.")] = "latency,scale,serve",
+    vectors: Annotated[int, typer.Option(help="The most vectors that are searched.")] = 1_000_000,
+    clients: Annotated[int, typer.Option(min=1, help="Clients of the service.")] = 16,
+    seconds: Annotated[float, typer.Option(min=1, help="How long they ask.")] = 30.0,
+    scratch: Annotated[
+        Path | None, typer.Option(help="Folder for the vectors, 2 bytes a number [default: the system's].")
+    ] = None,
+    target: Annotated[Path | None, typer.Option("--out", help="Folder for the table, e.g. results/search.")] = None,
+    plugin: Plugins = None,
+    cache: Cache = None,
+    json: AsJson = False,
+    traceback: Traceback = False,
+) -> None:
+    """Measure case search on this machine: one answer, a million vectors, many clients. Leave it nothing else to do."""
+    from benchmark.speed.command import SpeedRequest, speed_command
+
+    speed_command(
+        SpeedRequest(folder, steps, vectors, clients, seconds, scratch, target, tuple(plugin or ()), cache), json
+    )

@@ -1,7 +1,7 @@
 """Vectors in Milvus: a local file through milvus-lite, or with a URI a server or a cluster; the same code.
 
-One collection a state, named by the model and at random, so that several indexes share a server. Rows carry the batch they came with;
-rows of a batch that no manifest has committed are never found, and are removed by the next writer.
+One collection a state, named by the model and at random, so that several indexes share a server. Rows carry the batch
+they came with; rows of a batch that no manifest has committed are never found, and are removed by the next writer.
 
 Source: Wang et al., "Milvus: A Purpose-Built Vector Data Management System", SIGMOD 2021.
 """

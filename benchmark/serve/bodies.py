@@ -25,7 +25,8 @@ class SearchBody(Body):
 
     indexes: list[Annotated[int, Field(ge=0)]] = Field([0], min_length=1, max_length=2, description="one, or two")
     image: str | None = Field(None, description="picture in base64: JPEG, PNG, WebP, TIFF or BMP")
-    case: str | None = Field(None, max_length=256, description="instead of a picture: id of a case of the first index")
+    case: str | None = Field(None, max_length=256, description="instead of a picture: id of a case")
+    case_index: int = Field(0, ge=0, description="number of the index of that case")
     text: str | None = Field(None, max_length=MOST_TEXT, description="findings in words")
     k: int = Field(10, ge=1, le=MOST_K)
     local_weight: Share | None = None

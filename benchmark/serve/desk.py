@@ -112,7 +112,7 @@ class Desk:
         if body.image and body.case:
             raise UserError("Ask with a picture or with a case, not with both.")
         if body.case:
-            return self._opened(body.indexes[0], body.case)
+            return self._opened(body.case_index, body.case)
         if not body.image:
             return None, ""
         content = decode_base64(body.image)

@@ -21,7 +21,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-SCRIPTS = ("page.js", "cards.js", "overlay.js", "service.js")
+SCRIPTS = ("page.js", "cards.js", "overlay.js", "query.js", "service.js")
 OPEN = frozenset({"/", "/page.css", "/health", *(f"/{name}" for name in SCRIPTS)})
 """What is answered without a token: the page itself, which holds no data."""
 READ_S = 30.0

@@ -1,6 +1,6 @@
 // A veil over a picture: dark where a mask does not look.
 
-const darkest = 0.85;
+const darkest = 0.75;
 
 // One pixel a cell: how dark the mask leaves it.
 function cells(bytes, width, height) {

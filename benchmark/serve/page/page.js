@@ -2,13 +2,12 @@
 
 import { column, el, plain } from "/cards.js";
 import { unveil, veil } from "/overlay.js";
-import { get, looks, post, setToken } from "/service.js";
+import { offerDescriptors, picture, showCase, wireQuery } from "/query.js";
+import { get, looks, pictures, post, setToken } from "/service.js";
 
 const $ = (id) => document.getElementById(id);
-const MOST_BYTES = 12_000_000;
 
 let indexes = [];
-let picture = null; // {base64} of a file, or {index, case}
 let answers = [];
 let weight = null; // none = the method's own
 let shownMask = null;
@@ -22,91 +21,6 @@ function complain(problem) {
   $("error").hidden = !problem;
   $("error").textContent = problem ? problem.message : "";
   if (problem?.status === 401) $("entry").hidden = false;
-}
-
-// ---------------------------------------------------------------------------------------------- the picture
-
-function readAsBase64(file) {
-  return new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.addEventListener("load", () => resolve(reader.result.slice(reader.result.indexOf(",") + 1)));
-    reader.addEventListener("error", () => reject(new Error("The file can't be read.")));
-    reader.readAsDataURL(file);
-  });
-}
-
-function showPicture(url) {
-  const image = el("img", { src: url, alt: "The picture that you ask with" });
-  image.addEventListener("error", () => image.replaceWith("No preview of this format; it can be searched all the same."));
-  $("asked").replaceChildren(image);
-  $("asked").hidden = $("remove").hidden = false;
-  $("drop-words").hidden = true;
-}
-
-async function takeFile(file) {
-  if (!file) return;
-  if (file.size > MOST_BYTES) {
-    complain(new Error(`${file.name} has ${(file.size / 1e6).toFixed(0)} MB; the most is 12.`));
-    return;
-  }
-  complain(null);
-  picture = { base64: await readAsBase64(file) };
-  showPicture(URL.createObjectURL(file));
-  $("status").textContent = `${file.name || "A pasted picture"} is ready. Search when you are.`;
-}
-
-function removePicture() {
-  picture = null;
-  $("file").value = "";
-  $("asked").replaceChildren();
-  $("asked").hidden = $("remove").hidden = true;
-  $("drop-words").hidden = false;
-  $("file").focus();
-}
-
-async function searchWith(index, name) {
-  const { pictures } = await import("/service.js");
-  picture = { index, case: name };
-  showPicture(await pictures.get(index, name));
-  if (chosen().index !== index) $("method").value = String(index);
-  await search();
-  $("results").focus();
-}
-
-// ---------------------------------------------------------------------------------------------- the findings
-
-const clauses = () => $("text").value.split(",").map((part) => part.trim()).filter(Boolean);
-
-function markDescriptors() {
-  const said = new Set(clauses().map((clause) => clause.toLowerCase()));
-  for (const button of $("descriptors").querySelectorAll("button")) {
-    button.setAttribute("aria-pressed", String(said.has(button.dataset.phrase.toLowerCase())));
-  }
-}
-
-// One value a criterion: another one takes its place, the same one is taken back.
-function toggle(button, group) {
-  const phrases = new Set([...group.querySelectorAll("button")].map((other) => other.dataset.phrase.toLowerCase()));
-  const on = button.getAttribute("aria-pressed") !== "true";
-  const kept = clauses().filter((clause) => !phrases.has(clause.toLowerCase()));
-  $("text").value = [...kept, ...(on ? [button.dataset.phrase] : [])].join(", ");
-  markDescriptors();
-}
-
-function offerDescriptors(info) {
-  const groups = info.criteria.map((criterion) => {
-    const group = el("fieldset", { className: "choices" }, el("legend", {}, plain(criterion.name)));
-    for (const { value, phrase } of criterion.values) {
-      const button = el("button", { type: "button", ariaPressed: "false", title: phrase }, value);
-      button.dataset.phrase = phrase;
-      button.addEventListener("click", () => toggle(button, group));
-      group.append(button);
-    }
-    return group;
-  });
-  $("descriptors").replaceChildren(...groups);
-  $("descriptors").closest("details").hidden = !groups.length;
-  markDescriptors();
 }
 
 // ---------------------------------------------------------------------------------------------- weight and filters
@@ -147,22 +61,25 @@ function filters() {
 
 // ---------------------------------------------------------------------------------------------- asking
 
+async function searchWith(index, name) {
+  showCase(index, name, await pictures.get(index, name));
+  await search();
+}
+
 async function search() {
   searching?.abort();
   searching = new AbortController();
   const asked = [chosen(), rival()].filter(Boolean).map((info) => info.index);
   const body = { indexes: asked, text: $("text").value || null, k: Number($("k").value), local_weight: weight, filters: filters() };
-  if (picture?.base64) body.image = picture.base64;
-  if (picture?.case) {
-    body.case = picture.case;
-    body.indexes.sort((a, b) => (b === picture.index) - (a === picture.index));
-  }
+  if (picture.base64) body.image = picture.base64;
+  if (picture.case) Object.assign(body, { case: picture.case, case_index: picture.index });
   $("search").setAttribute("aria-busy", "true");
   try {
     complain(null);
     const said = await post("/api/search", body, searching.signal);
-    answers = said.answers.sort((a, b) => asked.indexOf(a.index) - asked.indexOf(b.index));
+    answers = said.answers;
     show(said.milliseconds);
+    if ($("results").getBoundingClientRect().top > window.innerHeight / 2) $("results").scrollIntoView();
   } catch (problem) {
     complain(problem);
   } finally {
@@ -248,7 +165,7 @@ function paint() {
   for (const photo of $("answers").querySelectorAll(".photo")) paintCard(photo);
   const own = answers.find((answer) => answer.look)?.look;
   unveil($("asked"));
-  if (own && shownMask !== null && picture) veil($("asked"), own, shownMask);
+  if (own && shownMask !== null && (picture.base64 || picture.case)) veil($("asked"), own, shownMask);
 }
 
 // ---------------------------------------------------------------------------------------------- start
@@ -272,7 +189,9 @@ async function start() {
   }
   complain(null);
   $("entry").hidden = true;
-  const options = () => indexes.map((info) => el("option", { value: String(info.index) }, `${info.method}, ${info.dataset}`));
+  const alone = new Set(indexes.map((info) => info.dataset)).size === 1;
+  const label = (info) => (alone ? info.method : `${info.method}, ${info.dataset}`);
+  const options = () => indexes.map((info) => el("option", { value: String(info.index) }, label(info)));
   $("method").replaceChildren(...options());
   $("rival").replaceChildren(el("option", { value: "" }, "nothing"), ...options());
   $("rival").disabled = indexes.length < 2;
@@ -288,27 +207,6 @@ $("ask").addEventListener("submit", (event) => {
   event.preventDefault();
   search();
 });
-$("text").addEventListener("input", markDescriptors);
-$("text").addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) search();
-});
-$("file").addEventListener("change", () => takeFile($("file").files[0]));
-$("remove").addEventListener("click", removePicture);
-for (const name of ["dragenter", "dragover"]) {
-  $("drop").addEventListener(name, (event) => {
-    event.preventDefault();
-    $("drop").classList.add("over");
-  });
-}
-for (const name of ["dragleave", "drop"]) $("drop").addEventListener(name, () => $("drop").classList.remove("over"));
-$("drop").addEventListener("drop", (event) => {
-  event.preventDefault();
-  takeFile(event.dataTransfer.files[0]);
-});
-document.addEventListener("paste", (event) => {
-  const file = [...event.clipboardData.files].find((one) => one.type.startsWith("image/"));
-  if (file) takeFile(file);
-});
 $("weight").addEventListener("input", () => {
   weight = Number($("weight").value);
   showWeight();
@@ -322,5 +220,6 @@ $("default-weight").addEventListener("click", () => {
 $("method").addEventListener("change", choose);
 $("rival").addEventListener("change", showWeight);
 $("k").addEventListener("change", rerank);
+wireQuery(complain, search);
 $("answers").addEventListener("shown", (event) => paintCard(event.target));
 start();
