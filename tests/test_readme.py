@@ -28,8 +28,9 @@ def test_every_command_that_the_readme_names_exists(benchmark: Command, command:
 
 
 def test_every_flag_that_the_readme_names_exists(benchmark: Command) -> None:
+    known_commands = [(name,) for name in ("run", "report", "tune", "index", "search", "serve", "speed")]
     data = [("data", name) for name in ("verify", "stats", "audit", "preview")]
-    known = "".join(benchmark(*command, "--help").stdout for command in (("run",), ("report",), ("tune",), *data))
+    known = "".join(benchmark(*command, "--help").stdout for command in (*known_commands, *data))
     for flag in set(re.findall(r" (--[a-z-]+)", "".join(blocks("console")))) - {"--index-url"}:
         assert flag in known, flag
 

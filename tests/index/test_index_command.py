@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from benchmark.cli import app
 from benchmark.errors import UserError
 from benchmark.index import build as building
 from benchmark.index.extras import require
@@ -55,28 +57,47 @@ def test_index_and_search(benchmark: Command, toy_page: Path, tmp_path: Path) ->
     assert "picture" not in answer["results"][0] and str(tmp_path) not in done.stdout.replace("here", "")
 
 
-def test_mistakes_are_refused_in_a_sentence(benchmark: Command, toy_page: Path, toy_index: Path) -> None:
-    runs = ("--runs", str(toy_page.parents[2]))
-    index, search = ("index", *ASK, *runs, "--method"), ("search", "--index", str(toy_index))
-    for arguments, words in (
-        ((*index, "proposed", *WIDE, "--seed", "7"), ("no trained weights of proposed", "run --methods proposed", "7")),
-        ((*index, "proposed", "--set", "proposed.width=8"), ("its options are others", "Train it first")),
-        ((*index, "posterior"), ("no composer with a scorer",)),
-        ((*index, "artemis"), ("is pairwise",)),
-        ((*index, "tirg", "--store", "chroma"), ("choose faiss or milvus",)),
-        ((*index, "tirg", "--splits", "tset"), ("--splits tset", "train, valid, test")),
-        ((*index, "tirg", "--delete", "a"), ("leave --method out",)),
+INDEX, SEARCH = ("index", *ASK, "--runs", "RUNS", "--method"), ("search", "--index", "TOY")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            (*INDEX, "proposed", *WIDE, "--seed", "7"),
+            ("no trained weights of proposed", "--methods proposed", "seeds 7"),
+        ),
+        ((*INDEX, "proposed", "--set", "proposed.width=8"), ("its options are others", "Train it first")),
+        ((*INDEX, "posterior"), ("no composer with a scorer",)),
+        ((*INDEX, "artemis"), ("is pairwise",)),
+        ((*INDEX, "tirg", "--store", "chroma"), ("choose faiss or milvus",)),
+        ((*INDEX, "tirg", "--uri", "http://x"), ("--uri goes with milvus",)),
+        ((*INDEX, "tirg", "--splits", "tset"), ("--splits tset", "train, valid, test")),
+        ((*INDEX, "tirg", "--view", "both"), ("name one view",)),
+        ((*INDEX, "tirg", "--delete", "a"), ("leave --method out",)),
         (("index", *ASK), ("--method NAME",)),
         (("index", "--delete", "a"), ("need --index",)),
         (("search", "--index", "nowhere", "--text", "x"), ("There is no index in nowhere", "index --method")),
-        (search, ("a picture, a text or both",)),
-        ((*search, "--text", "x", "--filter", "border"), ("write FACT=VALUE",)),
-        ((*search, "--text", "x", "--filter", "spot=dark", "--filter", "spot=none"), ("was given before",)),
-        ((*search, "--image", "nowhere.png"), ("nowhere.png",)),
-        (("serve", "--index", str(toy_index), "--host", "0.0.0.0"), ("Set a token",)),
-        (("serve", "--index", str(toy_index), "--token", "short"), ("at least 12",)),
-    ):
-        refused(benchmark(*arguments), *words)
+        (SEARCH, ("a picture, a text or both",)),
+        ((*SEARCH, "--text", "x", "--filter", "border"), ("write FACT=VALUE",)),
+        ((*SEARCH, "--text", "x", "--filter", "spot=dark", "--filter", "spot=none"), ("was given before",)),
+        ((*SEARCH, "--image", "nowhere.png"), ("nowhere.png",)),
+        (("serve", "--index", "TOY", "--host", "0.0.0.0"), ("Set a token",)),
+        (("serve", "--index", "TOY", "--token", "short"), ("at least 12",)),
+        (("speed", "--index", "TOY", "--steps", "sprint"), ("latency, scale, serve",)),
+        (("speed", "--index", "TOY", "--vectors", "5"), ("10000 are the least",)),
+    ],
+)
+def test_a_mistake_is_a_sentence(toy_page: Path, toy_index: Path, arguments: tuple, words: tuple) -> None:
+    places = {"RUNS": str(toy_page.parents[2]), "TOY": str(toy_index)}
+    done = CliRunner().invoke(app, [places.get(one, one) for one in arguments])
+    assert isinstance(done.exception, UserError), done.output
+    for word in words:
+        assert word in str(done.exception)
+
+
+def test_a_missing_index_ends_with_status_2(benchmark: Command) -> None:
+    refused(benchmark("search", "--index", "nowhere", "--text", "x"), "There is no index in nowhere")
 
 
 def test_cases_are_added_and_deleted_by_id(own_index: Path, toy_page: Path, tmp_path: Path) -> None:

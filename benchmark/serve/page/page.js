@@ -35,6 +35,7 @@ function showWeight() {
   $("weight-value").textContent = first
     ? `${value.toFixed(2)}: criteria ${Math.round(100 * value)} %, whole picture ${Math.round(100 - 100 * value)} %`
     : "has no effect";
+  $("weight").setAttribute("aria-valuetext", $("weight-value").textContent);
   $("weight-words").textContent = first
     ? "How much the single criteria count against the picture as a whole. All cases are ranked anew, exactly."
     : `The score of ${chosen().method} is one whole; it has no local part to weigh.`;
