@@ -1,4 +1,6 @@
-"""The command line: ``python -m benchmark run | tune | report | list | check | new | data``. Imports no torch."""
+"""The command line: ``python -m benchmark run | tune | report | list | check | new | data | index | search
+| serve | speed``. Imports no torch.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +21,7 @@ from benchmark.errors import PluginError, UserError, describe
 from benchmark.experiment import is_experiment, read_experiment
 from benchmark.explain.command import explain
 from benchmark.flags import AsJson, Cache, Plugins, Root, Runs, Traceback, complain, err, out
+from benchmark.index.cli import index, search, serve, speed
 from benchmark.masks.command import masks
 from benchmark.new import new
 from benchmark.registry import KINDS, Component, Registry, load_registry
@@ -39,6 +42,10 @@ app.command(epilog="Example: python -m benchmark check my_method.py")(check)
 app.command(epilog="Example: python -m benchmark tune --method tirg --dataset derm7pt --trials 20")(tune)
 app.command(epilog="Example: python -m benchmark masks --dataset synthetic --variant proposed.tied=false")(masks)
 app.command(epilog="Example: python -m benchmark explain --query syn-0093 --method proposed --out ~/explain")(explain)
+app.command(epilog="Example: python -m benchmark index --method proposed --dataset synthetic --index cases")(index)
+app.command(epilog='Example: python -m benchmark search --index cases --image q.jpg --text "blue-whitish veil"')(search)
+app.command(epilog="Example: python -m benchmark serve --index cases")(serve)
+app.command(epilog="Example: python -m benchmark speed --index cases --out results/search")(speed)
 
 
 @app.command(epilog="Example: python -m benchmark run --methods proposed,tirg --seeds 0-4 --set tirg.width=256")

@@ -62,8 +62,8 @@ def _remove(path: Path) -> None:
 
 
 @contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
-    """Hold ``folder`` as its only writer; the kernel lets go when the process dies.
+def only_writer(folder: Path, flag: str = "--runs") -> Iterator[None]:
+    """Hold ``folder``, which ``flag`` names, as its only writer; the kernel lets go when the process dies.
 
     Raises:
         UserError: another process holds it, or it can't be made.
@@ -73,13 +73,13 @@ def only_writer(folder: Path) -> Iterator[None]:
         file = (folder / ".lock").open("a+")
     except OSError as error:
         raise UserError(
-            f"Can't write to the runs folder {folder}: {error.strerror}. Choose another one with --runs."
+            f"Can't write to the {flag[2:]} folder {folder}: {error.strerror}. Choose another one with {flag}."
         ) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(
-                f"Another run is writing to {folder}. Wait until it ends, or give this one its own folder with --runs."
+                f"Another run is writing to {folder}. Wait until it ends, or give this one its own folder with {flag}."
             ) from None
         yield

@@ -371,6 +371,29 @@ class Composer(nn.Module):
         return {}
 
 
+@dataclass(frozen=True)
+class Block:
+    """One block of a scorer's vectors: what its part of the score is called (``"global"``, or a criterion's name), its
+    width, its share of the blocks of its kind (local or not), which sum to 1, and whether it is local evidence.
+    """
+
+    name: str
+    width: int
+    share: float
+    local: bool = False
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The blocks of a scorer's vectors, in their order, and the share of the local ones in the score, in [0, 1].
+
+    A block's weight is ``share * local_weight`` where it is local, else ``share * (1 - local_weight)``.
+    """
+
+    blocks: tuple[Block, ...]
+    local_weight: float
+
+
 class Scorer(nn.Module):
     """Compares query and candidate representations. Constructed as ``Class(spec, options)``."""
 
@@ -396,6 +419,14 @@ class Scorer(nn.Module):
     def as_vectors(self, representation: Representation, side: Literal["query", "candidate"]) -> Tensor:
         """Return (b, d) such that the score is the inner product of a query's and a candidate's vector."""
         raise NotImplementedError(f"{type(self).__name__} is pairwise: its score is no inner product")
+
+    def blocks(self, representation: Representation) -> Blocks | None:
+        """Return how the vectors of ``representation`` fall into blocks, or None (the default) for one whole. Optional.
+
+        With it ``search`` says what each block adds to a score, and weighs local evidence anew for a query. It promises
+        that ``as_vectors(r, "query")`` is ``as_vectors(r, "candidate")`` with each block times its weight.
+        """
+        return None
 
 
 class Method(ABC):

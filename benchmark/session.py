@@ -227,6 +227,14 @@ class Session:
             self._last = ((index, seed), Sight(self, trial, images))
         return self._last[1]
 
+    def glance(self, cases: Sequence[Case], index: int, seed: int) -> ImageFeatures:
+        """Return the features of ``cases`` alone, so that nobody waits for a whole data set to be encoded."""
+        paths = [[case.images[view] for case in cases] for view in self.searched_views]
+        if not isinstance(self.encoder, AdaptiveEncoder):
+            return join_views([self.store.images(of_view) for of_view in paths])
+        pairs = zip(self.adaptations(index, seed), paths, strict=True)
+        return join_views([adaptation.show(of_view) for adaptation, of_view in pairs])
+
     def adaptations(self, index: int, seed: int) -> list[Adaptation]:
         """Return what an adaptive encoder is taught for trial ``index`` and ``seed``, one a view; of others nothing."""
         if not isinstance(self.encoder, AdaptiveEncoder):

@@ -29,7 +29,7 @@ def test_every_command_that_the_readme_names_exists(benchmark: Command, command:
 
 def test_every_flag_that_the_readme_names_exists(benchmark: Command) -> None:
     data = [("data", name) for name in ("verify", "stats", "audit", "preview")]
-    alone = [(name,) for name in ("run", "report", "tune", "masks", "explain")]
+    alone = [(name,) for name in ("run", "report", "tune", "masks", "explain", "index", "search", "serve", "speed")]
     known = "".join(benchmark(*command, "--help").stdout for command in (*alone, *data))
     for flag in set(re.findall(r" (--[a-z-]+)", "".join(blocks("console")))) - {"--index-url"}:
         assert flag in known, flag

@@ -48,7 +48,7 @@ def look(looker: Looker, record: EvaluationRecord, around: Surroundings, cases: 
             "Name another with --method."
         )
     restore(method, record, around)
-    features, texts = looker.features(cases).to("cpu"), looker.session().store.texts([text]).to("cpu")
+    features, texts = looker.features(record, cases).to("cpu"), looker.session().store.texts([text]).to("cpu")
     with torch.no_grad(), evaluating(method.model):
         query = method.composer.compose(features[:1], texts)
         candidates = method.composer.embed(features[1:])

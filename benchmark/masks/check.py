@@ -24,6 +24,7 @@ from benchmark.masks.records import MaskRecord, code_digest, find_record, put_re
 from benchmark.masks.truth import Truth, truths
 from benchmark.records import EncoderInfo, digest
 from benchmark.runner import Runner, Unit
+from benchmark.sight import Sight
 from benchmark.training import ComposedMethod
 
 CENTRE = "the same bell in the middle of every picture"
@@ -115,29 +116,32 @@ class Check:
 
     def _masks(self, unit: Unit, weights: bytes) -> tuple[Maps, Maps]:
         session = self.session
+        sight = session.sight(unit.trial, unit.seed)
         with contained():
             method = unit.plan.build(session.spec)
             method.load(load_tensors(weights))
             assert isinstance(method, ComposedMethod)  # refuse() has asked
             parts = (self.valid, self.judged)
             of_valid, of_judged = (
-                mask_maps(method, session.gallery(part.cases).images, session.encoder, part.boxes) for part in parts
+                mask_maps(method, sight.features(part.cases, session.searched_views), session.encoder, part.boxes)
+                for part in parts
             )
         return of_valid, of_judged
 
     def _grad_cam(self, key: str, row: str, level: int, seed: int) -> None:
         session, settings = self.session, self.runner.config.training
-        train, valid = session.labelled(self.trial.train), session.labelled(self.trial.valid)
+        sight = session.sight(0, seed)
+        train, valid = sight.labelled(self.trial.train), sight.labelled(self.trial.valid)
         with contained():
             model = train_classifier(train, valid, session.spec.criteria, level, settings, seed)
-            of_valid, of_judged = (self._explained(model, part, level) for part in (self.valid, self.judged))
+            of_valid, of_judged = (self._explained(model, part, level, sight) for part in (self.valid, self.judged))
         found = self._fits(of_valid, of_judged)
         weights = hashlib.sha256(save_tensors(model.state_dict())).hexdigest()
         self._put(key, found, {"row": row, "summary": GRADCAM, "seed": seed, "weights": weights})
 
-    def _explained(self, model: Any, part: Part, level: int) -> Maps:
+    def _explained(self, model: Any, part: Part, level: int, sight: Sight) -> Maps:
         codes = torch.from_numpy(protocol.criterion_codes(self.session.dataset, part.cases))
-        return gradcam_maps(model, self.session.gallery(part.cases).images, codes, level, part.boxes)
+        return gradcam_maps(model, sight.features(part.cases, self.session.searched_views), codes, level, part.boxes)
 
     def _key(self, *what: Any) -> str:
         session = self.session

@@ -25,6 +25,7 @@ from benchmark.training import ComposedMethod
 
 WIDTH = 48
 """Width of random vectors; many numbers divide it."""
+BLOCKS = "weigh blocks on the query's side alone, by what blocks() says"
 DOCUMENTED = frozenset({"global", "local"})
 """Keys whose shapes are known, so that they can be drawn."""
 
@@ -122,6 +123,23 @@ def is_its_inner_product(subject: ScorerSubject) -> None:
     check_inner_product(scorer, *subject.pair())
 
 
+def blocks_keep_their_promise(subject: ScorerSubject) -> str:
+    """A query's vector is its candidate vector with each block of ``blocks`` times its weight."""
+    scorer, (query, _) = subject.build().eval(), subject.pair()
+    layout = scorer.blocks(query)
+    if layout is None:
+        return "it names none: its score is one whole"
+    plain, weighted = scorer.as_vectors(query, "candidate"), scorer.as_vectors(query, "query")
+    local = layout.local_weight
+    weights = [block.share * (local if block.local else 1 - local) for block in layout.blocks]
+    widths = torch.tensor([block.width for block in layout.blocks])
+    if int(widths.sum()) != plain.shape[1]:
+        raise Failed(f"the blocks are {int(widths.sum())} wide, the vectors {plain.shape[1]}", "name every block")
+    expected = plain * torch.tensor(weights).repeat_interleave(widths)
+    expect_same(expected, weighted, "a block's weight is not share times local_weight (or 1 - local_weight)", BLOCKS)
+    return ", ".join(block.name for block in layout.blocks)
+
+
 def gradients_flow(subject: ScorerSubject) -> str:
     """The score has a gradient for every key that is read, on both sides, and for every parameter."""
     scorer = subject.build()
@@ -157,6 +175,7 @@ SCORER_CHECKS = (
     Step(FINITE, scores_are_finite, (SHAPES,)),
     Step("a score depends on its pair alone", pairs_do_not_meet, (FINITE,), BATCH),
     Step("score is its inner product", is_its_inner_product, (FINITE,), "define as_vectors, or say pairwise = True"),
+    Step("blocks are weighted as they say", blocks_keep_their_promise, (FINITE,), BLOCKS),
     Step("gradients flow through it", gradients_flow, (FINITE,)),
     Step("it moves between devices", modules_can_move, (SHAPES,), DEVICES),
 )

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmark.interfaces import FeatureSpec, Representation, Scorer
+from benchmark.interfaces import Block, Blocks, FeatureSpec, Representation, Scorer
 from plugins.proposed.options import GlobalLocalOptions
 
 
@@ -76,3 +76,12 @@ class GlobalLocalScorer(Scorer):
             w = self.weights(representation["local"].shape[1])
             blocks = blocks * torch.cat([(1 - self.a) * w.new_ones(1), self.a * w])[:, None]
         return blocks.flatten(1)
+
+    def blocks(self, representation: Representation) -> Blocks:
+        """Return the global block and one a region, called by its criterion where there is one region a criterion."""
+        local = representation["local"]
+        criteria = [criterion.name for criterion in self.spec.criteria]
+        names = criteria if len(criteria) == local.shape[1] else [f"region {i + 1}" for i in range(local.shape[1])]
+        shares = zip(names, self.weights(local.shape[1]).tolist(), strict=True)
+        regions = [Block(name, local.shape[2], share, local=True) for name, share in shares]
+        return Blocks((Block("global", representation["global"].shape[1], 1.0), *regions), float(self.a))

@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from benchmark.registry import load_registry
 from benchmark.report import leaderboards
 from benchmark.report.html import Surroundings, write_pages
+from tests.browser.chromium import contrast, launched, needs_chromium
 from tests.report.fakes import study
 
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-ARGUMENTS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run",
-]  # fmt: skip
-REQUIRED = os.environ.get("DERMCIR_BROWSER") == "required"
-
-pytestmark = pytest.mark.skipif(
-    not Path(CHROMIUM).exists() and not REQUIRED, reason="Chromium is not installed: apt-get install chromium"
-)
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -235,24 +223,12 @@ def test_on_paper_controls_are_gone_and_everything_is_open(opened: Page):
     assert opened.pdf(prefer_css_page_size=True)[:5] == b"%PDF-"
 
 
-LUMINANCE = """selector => {
-  const parse = (text) => text.match(/[\\d.]+/g).slice(0, 3).map((v) => v / 255)
-    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
-  const light = ([r, g, b]) => 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  const element = document.querySelector(selector);
-  let under = element;
-  while (getComputedStyle(under).backgroundColor === "rgba(0, 0, 0, 0)") under = under.parentElement;
-  return [getComputedStyle(element).color, getComputedStyle(under).backgroundColor].map((c) => light(parse(c)));
-}"""
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_has_contrast_in_light_and_dark(opened: Page, scheme):
     opened.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     for selector in ("p", "nav a", ".banner", "caption", ".tag", ".small", ".verdict.miss", "dt", "pre", "footer",
                      "thead button", ".controls button", "output", "tr.reference td", "summary"):  # fmt: skip
-        dim, bright = sorted(opened.evaluate(LUMINANCE, selector))
-        assert (bright + 0.05) / (dim + 0.05) >= 4.5, f"{selector}: WCAG 2 asks for 4.5"
+        assert contrast(opened, selector) >= 4.5, f"{selector}: WCAG 2 asks for 4.5"
     paper = opened.evaluate("getComputedStyle(document.documentElement).backgroundColor")
     assert (paper == "rgb(20, 23, 26)") == (scheme == "dark")
 

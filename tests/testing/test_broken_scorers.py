@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from benchmark.interfaces import Block, Blocks
 from benchmark.testing import check_composer, check_scorer
 from tests.testing.broken import Sound, SoundScorer, not_passed, the_failure
 
@@ -68,6 +69,18 @@ class OneWeightACriterion(SoundScorer):
         return super().score(query, candidates) * (1 // len(self.spec.criteria) + 1)
 
 
+class HalfTheBlocks(SoundScorer):
+    def blocks(self, representation):  # type: ignore[no-untyped-def]
+        return Blocks((Block("half", representation["global"].shape[1] // 2, 1.0),), 0.0)
+
+
+class WeightsItKeeps(SoundScorer):
+    """Says that its one block is half of the score, and gives it the whole."""
+
+    def blocks(self, representation):  # type: ignore[no-untyped-def]
+        return Blocks((Block("global", representation["global"].shape[1], 0.5),), 0.0)
+
+
 @pytest.mark.parametrize(
     ("scorer", "check", "words"),
     [
@@ -76,6 +89,8 @@ class OneWeightACriterion(SoundScorer):
         (FlatParts, "scores are finite", r"parts\(\)\['mine'\] is \(6,\), the score \(6, 9\)"),
         (OverTheGallery, "a score depends on its pair alone", r"alone, a pair gets another score"),
         (Distance, "score is its inner product", r"score is not the inner product of as_vectors"),
+        (HalfTheBlocks, "blocks are weighted as they say", r"the blocks are 24 wide, the vectors 48"),
+        (WeightsItKeeps, "blocks are weighted as they say", r"a block's weight is not share times"),
         (Detached, "gradients flow through it", r"candidates\['global'\] gets no gradient from the score"),
         (Unused, "gradients flow through it", r"parameter 'scale' gets no gradient"),
         (OnTheCpu, "it moves between devices", r"is not on the expected device"),

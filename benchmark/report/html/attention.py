@@ -63,7 +63,7 @@ class Looker:
         if method is None or candidate_masks(method, blank_features(self.session().spec)) is None:
             return None
         restore(method, record, self.around)
-        masks = candidate_masks(method, self.features(cases))
+        masks = candidate_masks(method, self.features(record, cases))
         assert masks is not None
         grids = self.session().encoder.grids
         spread = [upsampled(one, grids) for one in masks]
@@ -79,12 +79,9 @@ class Looker:
         parts = {size: seen_part(preprocess, *size) for size in sorted(set(sizes.values()))}
         return {case: parts[size] for case, size in sizes.items()}
 
-    def features(self, cases: Sequence[Case]) -> ImageFeatures:
-        """Return the features of ``cases`` alone, so that a page never waits for a whole data set to be encoded."""
-        from benchmark.session import join_views
-
-        paths = [[case.images[view] for case in cases] for view in self.session().searched_views]
-        return join_views([self.session().store.images(of_view) for of_view in paths])
+    def features(self, record: EvaluationRecord, cases: Sequence[Case]) -> ImageFeatures:
+        """Return the features of ``cases`` as the method of ``record`` sees them."""
+        return self.session().glance(cases, record.protocol.fold or 0, record.seed)
 
     def session(self) -> Session:
         """Return the session of the data set, made when it is first asked for.

@@ -1,0 +1,49 @@
+"""Debian's Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+ARGUMENTS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run",
+]  # fmt: skip
+REQUIRED = os.environ.get("DERMCIR_BROWSER") == "required"
+
+needs_chromium = pytest.mark.skipif(
+    not Path(CHROMIUM).exists() and not REQUIRED, reason="Chromium is not installed: apt-get install chromium"
+)
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """Start the browser; it ends afterwards."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+LUMINANCE = """selector => {
+  const parse = (text) => text.match(/[\\d.]+/g).slice(0, 3).map((v) => v / 255)
+    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+  const light = ([r, g, b]) => 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  const element = document.querySelector(selector);
+  let under = element;
+  while (getComputedStyle(under).backgroundColor === "rgba(0, 0, 0, 0)") under = under.parentElement;
+  return [getComputedStyle(element).color, getComputedStyle(under).backgroundColor].map((c) => light(parse(c)));
+}"""
+
+
+def contrast(page: object, selector: str) -> float:
+    """Return the contrast of an element's text with what is under it (WCAG 2: at least 4.5)."""
+    dim, bright = sorted(page.evaluate(LUMINANCE, selector))  # type: ignore[attr-defined]
+    return float((bright + 0.05) / (dim + 0.05))

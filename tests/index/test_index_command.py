@@ -1,0 +1,213 @@
+"""``python -m benchmark index`` and ``search``, as a user meets them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmark.cli import app
+from benchmark.errors import UserError
+from benchmark.index import build as building
+from benchmark.index.extras import require
+from benchmark.index.folder import IndexFolder
+from benchmark.index.searcher import open_searcher
+from tests.conftest import FAST, TOY, TOY_RUN, Command
+from tests.searching import build_toy
+from tests.test_cli import refused
+
+ASK = ("--plugin", str(TOY), "--dataset", "toy", "--encoder", "mean-colour", *FAST)
+WIDE = ("--set", "proposed.width=16")
+
+
+@pytest.fixture
+def own_index(toy_index: Path, tmp_path: Path) -> Path:
+    """A copy that a test may change."""
+    return Path(shutil.copytree(toy_index, tmp_path / "own"))
+
+
+def ids(folder: Path) -> set[str]:
+    searcher = open_searcher(folder)
+    return {hit.case.id for hit in searcher.rank(searcher.ask(None, "thick border"), 100)}
+
+
+def test_index_and_search(benchmark: Command, toy_page: Path, tmp_path: Path) -> None:
+    runs, cache = toy_page.parents[2], toy_page.parents[3] / "cache"
+    where = ("--runs", str(runs), "--cache", str(cache), "--index", "here")
+    done = benchmark("index", "--method", "proposed", *ASK, *WIDE, *where, "--splits", "valid,test", "--json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert (summary["cases"], summary["width"], summary["store"]) == (36, 48, "faiss")  # 3 blocks of 16
+    asked = ("--image", str(cache / "toy" / "200.png"), "--text", "thick border, a dark spot")
+    done = benchmark("search", "--index", "here", *asked, "-k", "3", "--filter", "border=thick")
+    assert done.returncode == 0, done.stderr
+    assert "Read as: 'thick border': border: thick (1.00)" in done.stdout
+    assert "36 cases of toy (drawn, synthetic cases), by proposed" in done.stdout
+    assert "Gl global, Bo border, Sp spot" in done.stdout
+    assert "not a medical device" in done.stdout
+    done = benchmark("search", "--index", "here", *asked, "-k", "3", "--local-weight", "0", "--json")
+    answer = json.loads(done.stdout)
+    assert answer["local_weight"] == 0
+    assert [one["rank"] for one in answer["results"]] == [1, 2, 3]
+    assert all(one["parts"]["border"] == 0 for one in answer["results"])
+    assert "picture" not in answer["results"][0] and str(tmp_path) not in done.stdout.replace("here", "")
+
+
+INDEX, SEARCH = ("index", *ASK, "--runs", "RUNS", "--method"), ("search", "--index", "TOY")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            (*INDEX, "proposed", *WIDE, "--seed", "7"),
+            ("no trained weights of proposed", "--methods proposed", "seeds 7"),
+        ),
+        ((*INDEX, "proposed", "--set", "proposed.width=8"), ("its options are others", "Train it first")),
+        ((*INDEX, "posterior"), ("no composer with a scorer",)),
+        ((*INDEX, "artemis"), ("is pairwise",)),
+        ((*INDEX, "tirg", "--store", "chroma"), ("choose faiss or milvus",)),
+        ((*INDEX, "tirg", "--uri", "http://x"), ("--uri goes with milvus",)),
+        ((*INDEX, "tirg", "--splits", "tset"), ("--splits tset", "train, valid, test")),
+        ((*INDEX, "tirg", "--view", "both"), ("name one view",)),
+        ((*INDEX, "tirg", "--delete", "a"), ("leave --method out",)),
+        (("index", *ASK), ("--method NAME",)),
+        (("index", "--delete", "a"), ("need --index",)),
+        (("search", "--index", "nowhere", "--text", "x"), ("There is no index in nowhere", "index --method")),
+        (SEARCH, ("a picture, a text or both",)),
+        ((*SEARCH, "--text", "x", "--filter", "border"), ("write FACT=VALUE",)),
+        ((*SEARCH, "--text", "x", "--filter", "spot=dark", "--filter", "spot=none"), ("was given before",)),
+        ((*SEARCH, "--image", "nowhere.png"), ("nowhere.png",)),
+        (("serve", "--index", "TOY", "--host", "0.0.0.0"), ("Set a token",)),
+        (("serve", "--index", "TOY", "--token", "short"), ("at least 12",)),
+        (("speed", "--index", "TOY", "--steps", "sprint"), ("latency, scale, serve",)),
+        (("speed", "--index", "TOY", "--vectors", "5"), ("10000 are the least",)),
+    ],
+)
+def test_a_mistake_is_a_sentence(toy_page: Path, toy_index: Path, arguments: tuple, words: tuple) -> None:
+    places = {"RUNS": str(toy_page.parents[2]), "TOY": str(toy_index)}
+    done = CliRunner().invoke(app, [places.get(one, one) for one in arguments])
+    assert isinstance(done.exception, UserError), done.output
+    for word in words:
+        assert word in str(done.exception)
+
+
+def test_a_missing_index_ends_with_status_2(benchmark: Command) -> None:
+    refused(benchmark("search", "--index", "nowhere", "--text", "x"), "There is no index in nowhere")
+
+
+def test_cases_are_added_and_deleted_by_id(own_index: Path, toy_page: Path, tmp_path: Path) -> None:
+    shutil.copy(toy_page.parents[3] / "cache" / "toy" / "7.png", tmp_path / "mine.png")
+    lines = [{"id": "mine", "image": "mine.png", "diagnosis": "red", "facts": {"border": "thick", "ward": "north"}}]
+    (tmp_path / "new.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    manifest = building.add(own_index, tmp_path / "new.jsonl")
+    assert (manifest.count, manifest.facts["ward"]) == (73, ("north",))
+    searcher = open_searcher(own_index)
+    (hit,) = searcher.rank(searcher.ask(None, "thick border"), 5, filters={"ward": "north"})
+    assert (hit.case.id, hit.case.facts["split"]) == ("mine", "added")
+    twin = searcher.store.get(["toy-7"])[0].vector  # the same picture has the same vector
+    assert searcher.store.get(["mine"])[0].vector == pytest.approx(twin, abs=1e-3)
+    with pytest.raises(UserError, match="holds 'mine' already"):
+        building.add(own_index, tmp_path / "new.jsonl")
+    assert building.delete(own_index, ["mine", "toy-7"]).count == 71
+    assert not {"mine", "toy-7"} & ids(own_index)
+    with pytest.raises(UserError, match="no case 'toy-7'; nothing was deleted"):
+        building.delete(own_index, ["toy-8", "toy-7"])
+    assert "toy-8" in ids(own_index)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "holds no case"),
+        ('{"id": "a"}', "line 1: image Field required"),
+        ('{"id": "a", "image": "no.png"}', "no.png"),
+        ('{"id": "a", "image": "x"}\n{"id": "a", "image": "x"}', "line 2: the id 'a' occurs twice"),
+    ],
+)
+def test_a_line_that_can_not_be_added_is_named(own_index: Path, tmp_path: Path, content: str, words: str) -> None:
+    (tmp_path / "new.jsonl").write_text(content)
+    with pytest.raises(UserError, match=words):
+        building.add(own_index, tmp_path / "new.jsonl")
+    assert IndexFolder(own_index).manifest().count == 72
+
+
+def test_a_crash_in_the_middle_of_a_build_leaves_the_old_index(own_index: Path, toy_page: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    before = ids(own_index)
+
+    def die(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(IndexFolder, "commit", die)
+        with pytest.raises(KeyboardInterrupt):
+            build_toy(toy_page, own_index, "tirg")
+    assert IndexFolder(own_index).manifest().method == "proposed"
+    assert ids(own_index) == before
+    build_toy(toy_page, own_index, "tirg")  # and once it is whole, it takes the old one's place
+    assert IndexFolder(own_index).manifest().method.startswith("tirg")
+    assert [len(list((own_index / part).iterdir())) for part in ("states", "models")] == [1, 1]
+
+
+@pytest.mark.parametrize("file", ["weights.safetensors", "neutral.safetensors", "wordings.safetensors"])
+def test_an_altered_model_is_refused(own_index: Path, file: str) -> None:
+    (path,) = own_index.glob(f"models/*/{file}")
+    path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(UserError, match=f"{file} is missing or not the one"):
+        open_searcher(own_index)
+
+
+def test_a_changed_source_or_encoder_is_refused(own_index: Path) -> None:
+    file = own_index / "manifest.json"
+    manifest = json.loads(file.read_text())
+    for change, words in (
+        ({"sources": {**manifest["training"]["sources"], "plugins.proposed.scorer": "0"}}, "plugins.proposed.scorer"),
+        ({"encoder": {**manifest["training"]["encoder"], "text_fingerprint": "old"}}, "was altered"),
+        ({"seed": "none"}, "is damaged"),
+    ):
+        file.write_text(json.dumps({**manifest, "training": {**manifest["training"], **change}}))
+        with pytest.raises(UserError, match=words):
+            open_searcher(own_index)
+
+
+def test_another_encoder_is_refused(own_index: Path, tmp_path: Path) -> None:
+    other = tmp_path / "toy.py"
+    other.write_text(TOY.read_text().replace("toy-text-1", "toy-text-2"))
+    file = own_index / "manifest.json"
+    file.write_text(file.read_text().replace(str(TOY), str(other)))
+    with pytest.raises(UserError, match=r"Encoder mean-colour has changed since .* \(text side\)"):
+        open_searcher(own_index)
+
+
+def test_another_store_does_not_take_an_index_over(own_index: Path, toy_page: Path) -> None:
+    with pytest.raises(UserError, match="holds an index in faiss"):
+        build_toy(toy_page, own_index, kind="milvus")
+
+
+def test_milvus_finds_what_faiss_finds(toy_index: Path, toy_page: Path, tmp_path: Path) -> None:
+    build_toy(toy_page, tmp_path / "m", kind="milvus")
+    answers = []
+    for folder in (toy_index, tmp_path / "m"):
+        searcher = open_searcher(folder)
+        hits = searcher.rank(searcher.ask(None, "thick border"), 5, filters={"spot": "dark"})
+        answers.append([(hit.case, round(hit.score, 4)) for hit in hits])
+        searcher.store.close()
+    assert answers[0] == answers[1] and len(answers[0]) == 5
+
+
+def test_a_missing_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(UserError, match=r"pip install 'dermcir\[search\]'"):
+        require("faiss")
+
+
+def test_trained_weights_are_those_of_the_run(toy_index: Path) -> None:
+    manifest = IndexFolder(toy_index).manifest()
+    assert (manifest.training.seed, manifest.training.evaluate, manifest.recipe.task) == (0, "test", "case-search")
+    assert manifest.count == 72 and manifest.facts["split"] == ("test", "train", "valid")
+    assert all(Path(name).is_absolute() for name in manifest.recipe.plugins)
+    assert TOY_RUN[2] in manifest.recipe.plugins
