@@ -53,7 +53,7 @@ def encoder_for(config: RunConfig, registry: Registry, seed: int) -> Encoder:
     encoder = make_encoder(registry, config)[0]
     if isinstance(encoder, AdaptiveEncoder):
         raise UserError(
-            f"{config.encoder} is taught anew for every seed, and an index can't hold what it was taught yet: build the "
+            f"{config.encoder} is taught anew for every seed, and no index can hold what it was taught: build the "
             "index from a run with a fixed encoder, such as packaged."
         )
     return encoder

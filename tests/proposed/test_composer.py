@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from benchmark.interfaces import Batch, FeatureSpec
-from plugins.proposed.composer import HierarchicalComposer
+from plugins.proposed.composer import HierarchicalComposer, Prototypes, chosen_levels
 from plugins.proposed.options import HierarchicalOptions
 from tests.features import SPEC, images, texts
 
 NO_CRITERIA = FeatureSpec(SPEC.level_widths, SPEC.grids, SPEC.image_width, SPEC.text_width, 3, ())
+UNLABELLED = replace(SPEC, complete_texts=False, criterion_labels=False)
 
 
 def composer(spec: FeatureSpec = SPEC, **options: object) -> HierarchicalComposer:
@@ -19,7 +22,12 @@ def composer(spec: FeatureSpec = SPEC, **options: object) -> HierarchicalCompose
 def test_shapes_and_masks() -> None:
     made = composer()
     query, candidate = made.compose(images(4), texts(4)), made.embed(images(4))
-    assert {key: tuple(value.shape) for key, value in query.items()} == {"global": (4, 16), "local": (4, 2, 16)}
+    assert {key: tuple(value.shape) for key, value in query.items()} == {
+        "global": (4, 16),
+        "local": (4, 2, 16),
+        "text_groups": (4, 3),
+        "text_values": (4, 2 + 2),
+    }
     assert candidate["local"].shape == (4, 2, 16)
     assert candidate["masks"].shape == (4, 2, 24 + 6)
     torch.testing.assert_close(candidate["masks"].sum(-1), torch.ones(4, 2))
@@ -73,13 +81,68 @@ def test_the_composed_tokens_of_one_level_go_on_to_the_next() -> None:
 
 
 def test_identical_masks_cost_the_whole_penalty_and_disjoint_ones_nothing() -> None:
-    made = composer(diversity=1.0)
+    made = composer(UNLABELLED, diversity=1.0)
     batch = Batch(*[torch.zeros(1)] * 6)
     same = torch.tensor([[[0.5, 0.5, 0.0], [0.5, 0.5, 0.0]]])
     apart = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 0.5, 0.5]]])
     assert made.auxiliary_loss(batch, {}, {"masks": same})["diversity"].item() == pytest.approx(1.0)
     assert made.auxiliary_loss(batch, {}, {"masks": apart})["diversity"].item() == pytest.approx(0.0)
-    assert composer(diversity=0.0).auxiliary_loss(batch, {}, {"masks": same}) == {}
+    assert composer(UNLABELLED, diversity=0.0).auxiliary_loss(batch, {}, {"masks": same}) == {}
+
+
+def test_a_candidate_has_unit_length_and_the_product_is_the_probability_of_agreement() -> None:
+    block = Prototypes(3, 8)
+    query, candidate = torch.tensor([[2.0, 0.0, -1.0]]), torch.tensor([[0.5, 1.0, 0.0], [9.0, 0.0, 0.0]])
+    vectors = block.candidate(candidate)
+    torch.testing.assert_close(vectors.norm(dim=-1), torch.ones(2))
+    # Orthogonal prototypes at the start: the sum over values of p(value | query) p(value | candidate).
+    torch.testing.assert_close(block.query(query) @ vectors.T, query.softmax(-1) @ candidate.softmax(-1).T)
+
+
+def test_image_and_text_are_multiplied_as_experts() -> None:
+    made = composer(summary=False)
+    query, candidate = made.compose(images(4), texts(4)), made.embed(images(4))
+    together = (candidate["image_groups"] + query["text_groups"]).softmax(-1)
+    expected = together @ made.group_prototypes.vectors
+    torch.testing.assert_close(query["global"][:, :-1], expected, atol=1e-6, rtol=1e-5)
+
+
+def test_the_contrastive_objective_does_not_reach_experts_that_classify() -> None:
+    for apart, reached in ((True, False), (False, True)):
+        made = composer(apart=apart).train()
+        query, candidate = made.compose(images(4), texts(4)), made.embed(images(4))
+        score = (query["global"] @ candidate["global"].T).sum() + (query["local"] * candidate["local"]).sum()
+        score.backward()
+        experts = (made.image_expert[-1], made.text_expert[-1], made.region_experts[0], made.word_experts[0])
+        assert [expert.weight.grad is not None for expert in experts] == [reached] * 4
+        assert made.group_prototypes.vectors.grad is not None
+
+
+def test_nothing_is_classified_that_the_labels_or_the_text_do_not_say() -> None:
+    codes = torch.zeros(4, 2, dtype=torch.long)
+    groups = torch.tensor([0, 1, 2, 0])
+    batch = Batch(torch.eye(4) > 1, torch.eye(4) > 0, groups, codes, groups, codes)
+    cases = [
+        (SPEC, {"image_groups", "text_groups", "image_values", "text_values", "diversity"}),
+        (replace(SPEC, complete_texts=False), {"image_values", "diversity"}),
+        (replace(SPEC, criterion_labels=False), {"image_groups", "text_groups", "diversity"}),
+        (UNLABELLED, {"diversity"}),
+    ]
+    for spec, expected in cases:
+        made = composer(spec)
+        losses = made.auxiliary_loss(batch, made.compose(images(4), texts(4)), made.embed(images(4)))
+        assert set(losses) == expected
+
+
+@pytest.mark.parametrize(("levels", "positions"), [("both", 24 + 6), ("fine", 24), ("coarse", 6)])
+def test_levels_can_be_left_out(levels: str, positions: int) -> None:
+    assert composer(levels=levels).embed(images(2))["masks"].shape == (2, 2, positions)
+
+
+def test_of_several_views_the_finest_level_of_each_is_chosen() -> None:
+    two = replace(SPEC, level_widths=(5, 7, 5, 7), grids=SPEC.grids * 2)
+    assert chosen_levels(two, "fine") == (0, 2)
+    assert chosen_levels(two, "coarse") == (1, 3)
 
 
 def test_every_parameter_has_a_gradient() -> None:
