@@ -20,8 +20,8 @@ MEANING = {
     "terse": "`terse`: a clinician's shorthand; what is unremarkable is left out.",
     "contradicting": "`contradicting`: one criterion, drawn for each query, is stated with a false value, the others "
     "with their true ones.",
-    "none": "`none`: no finding is stated. The text is one neutral word, which lies far from all texts of training, so "
-    "this asks for two things at once: to do without words, and to bear strange ones.",
+    "none": "`none`: no finding is stated. The text is one neutral word, which may lie far from all texts of training, "
+    "so this asks for two things at once: to do without words, and to bear strange ones.",
     "without text": "`without text`: the features of the text are replaced by the mean ones of train.",
     "without image": "`without image`: the features of the picture are replaced by the mean ones of train.",
 }
