@@ -67,7 +67,7 @@ def write_vectors(sample: Sample, path: Path, count: int) -> NDArray[np.float16]
         size = min(CHUNK, count - start)
         matrix[start : start + size] = sample.draw(start, size)
     matrix.flush()
-    return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
+    return np.load(path, mmap_mode="r")
 
 
 def chunks(matrix: NDArray[np.float16], count: int) -> Iterator[NDArray[np.float32]]:
