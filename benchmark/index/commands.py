@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from benchmark.config import RunConfig, build_config
@@ -192,7 +193,9 @@ def _table(searcher: Searcher, hits: list[Hit]) -> Table:
     codes = short_names(list(hits[0].parts) if hits else [])
     legend = ", ".join(f"{code} {name.replace('_', ' ')}" for name, code in codes.items())
     caption = f"Points of 100; the parts add up to the score: {legend}." if hits else "No case passes the filters."
-    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left", padding=(0, 1, 0, 0))
+    table = Table(
+        title=escape(title), title_justify="left", caption=caption, caption_justify="left", padding=(0, 1, 0, 0)
+    )
     table.add_column("#", justify="right")
     table.add_column("case", no_wrap=True)
     table.add_column("diagnosis")
@@ -201,7 +204,7 @@ def _table(searcher: Searcher, hits: list[Hit]) -> Table:
     for rank, hit in enumerate(hits, start=1):
         name = f"{hit.case.id} *" if hit.same_picture else hit.case.id
         numbers = [f"{100 * value:.1f}" for value in (hit.score, *hit.parts.values())]
-        table.add_row(str(rank), name, hit.case.diagnosis, *numbers)
+        table.add_row(str(rank), escape(name), escape(hit.case.diagnosis), *numbers)
     if any(hit.same_picture for hit in hits):
         table.caption = f"{caption} * has the query's own picture."
     return table

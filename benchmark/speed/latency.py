@@ -35,8 +35,8 @@ def case_pictures(searcher: Searcher, most: int) -> list[bytes]:
 
 
 def example_text(searcher: Searcher) -> str | None:
-    """Return the first wording of each criterion, as one text."""
-    phrases = [next(iter(one.phrases.values())).canonical for one in searcher.manifest.spec.criteria]
+    """Return the wording of the first value of each criterion, as one text."""
+    phrases = [one.phrases[one.values[0]].canonical for one in searcher.manifest.spec.criteria]
     return (", ".join(phrase for phrase in phrases if phrase) or "lesion") if "text" in searcher.reads else None
 
 

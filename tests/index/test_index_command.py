@@ -46,7 +46,7 @@ def test_index_and_search(benchmark: Command, toy_page: Path, tmp_path: Path) ->
     done = benchmark("search", "--index", "here", *asked, "-k", "3", "--filter", "border=thick")
     assert done.returncode == 0, done.stderr
     assert "Read as: 'thick border': border: thick (1.00)" in done.stdout
-    assert "36 cases of toy (drawn, synthetic cases), by proposed" in done.stdout
+    assert "36 cases of toy (drawn, synthetic cases), by proposed [width=16]" in done.stdout
     assert "Gl global, Bo border, Sp spot" in done.stdout
     assert "not a medical device" in done.stdout
     done = benchmark("search", "--index", "here", *asked, "-k", "3", "--local-weight", "0", "--json")
@@ -146,7 +146,7 @@ def test_a_crash_in_the_middle_of_a_build_leaves_the_old_index(own_index: Path, 
         patch.setattr(IndexFolder, "commit", die)
         with pytest.raises(KeyboardInterrupt):
             build_toy(toy_page, own_index, "tirg")
-    assert IndexFolder(own_index).manifest().method == "proposed"
+    assert IndexFolder(own_index).manifest().method == "proposed [width=16]"
     assert ids(own_index) == before
     build_toy(toy_page, own_index, "tirg")  # and once it is whole, it takes the old one's place
     assert IndexFolder(own_index).manifest().method.startswith("tirg")

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.errors import UserError
 from benchmark.index.searcher import Searcher, open_searcher
 from benchmark.interfaces import Block, Blocks
 from benchmark.speed import load, scale
@@ -65,9 +64,13 @@ def test_many_clients_are_counted(toy_index: Path, monkeypatch: pytest.MonkeyPat
     assert case_pictures(searcher, 3) and load.memory_mib(1) > 0
 
 
-def test_a_service_that_does_not_start_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="did not start"), load.running(["--index", str(tmp_path)]):
-        pass
+def test_the_command_serves_in_a_process_of_its_own(
+    toy_index: Path, searcher: Searcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "WARM_UP_S", 0.5)
+    row = load.measure_load(["--index", str(toy_index)], case_pictures(searcher, 3), "thick border", 4, 1.0)
+    assert row["errors"] == "none" and row["answers"] > 0  # type: ignore[operator]
+    assert 0 < row["p50 ms"] <= row["p95 ms"] <= row["p99 ms"]  # type: ignore[operator]
 
 
 def test_the_page_has_a_table_a_step() -> None:
