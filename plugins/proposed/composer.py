@@ -21,6 +21,9 @@ OUR READING of what it leaves open:
   to, and the contrastive objective learns what joins them: trained together, the text side, which names a training case
   by its wording, silences the image side.
 
+Left out by default, since cross-validation on adapted features found no use for it: a [CLS] token that corrects the
+global query (option ``summary``). There it also found no reason to let local evidence lead: see the scorer's ``a``.
+
 Where there is nothing to classify, that is with untied masks, and for the groups where a text states only what is to
 change (task ``modification``), the same parts are trained by the contrastive objective alone. Close relatives: VAL
 (Chen et al., CVPR 2020), TG-CIR (Wen et al., ACM MM 2023).

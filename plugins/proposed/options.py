@@ -22,7 +22,7 @@ class HierarchicalOptions(_Options):
     dropout: float = Field(0.2, ge=0, lt=1, description="dropout in the transformer and before the projections")
     expert_dropout: float = Field(0.3, ge=0, lt=1, description="dropout in the experts of pooled image and text")
     levels: Literal["both", "fine", "coarse"] = Field("both", description="levels of the image that are read")
-    summary: bool = Field(True, description="let a [CLS] token correct the global query")
+    summary: bool = Field(False, description="let a [CLS] token correct the global query")
     apart: bool = Field(True, description="keep the contrastive objective from experts that classify")
     diversity: float = Field(0.1, ge=0, description="weight of the penalty on masks that look alike")
 
@@ -30,6 +30,6 @@ class HierarchicalOptions(_Options):
 class GlobalLocalOptions(_Options):
     """Options of the global-local scorer."""
 
-    a: float = Field(0.6, ge=0, le=1, description="share of the local similarity; above 0.5, local evidence leads")
+    a: float = Field(0.4, ge=0, le=1, description="share of the local similarity; above 0.5, local evidence leads")
     learn_a: bool = Field(False, description="learn a, starting from the given value")
     weights: Literal["checklist", "uniform", "learned"] = Field("checklist", description="weights of the regions")

@@ -72,7 +72,7 @@ def test_padding_changes_nothing() -> None:
 
 def test_the_composed_tokens_of_one_level_go_on_to_the_next() -> None:
     """The fine level has no way to the [CLS] summary but through the state that the coarse level receives."""
-    made = composer()
+    made = composer(summary=True)
     picture = images(2)
     levels = made._levels(picture)
     whole, _ = made._hierarchy(levels, texts(2))
@@ -100,7 +100,7 @@ def test_a_candidate_has_unit_length_and_the_product_is_the_probability_of_agree
 
 
 def test_image_and_text_are_multiplied_as_experts() -> None:
-    made = composer(summary=False)
+    made = composer()
     query, candidate = made.compose(images(4), texts(4)), made.embed(images(4))
     together = (candidate["image_groups"] + query["text_groups"]).softmax(-1)
     expected = together @ made.group_prototypes.vectors
@@ -146,7 +146,7 @@ def test_of_several_views_the_finest_level_of_each_is_chosen() -> None:
 
 
 def test_every_parameter_has_a_gradient() -> None:
-    made = composer().train()
+    made = composer(summary=True).train()
     query, candidate = made.compose(images(4), texts(4)), made.embed(images(4))
     loss = sum(value.square().sum() for value in (*query.values(), *candidate.values()))
     loss.backward()  # type: ignore[union-attr]

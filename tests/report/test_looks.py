@@ -41,7 +41,7 @@ def test_the_page_shows_the_list_between_its_markers_in_points(tmp_path: Path) -
     text = page.read_text()
     assert text.startswith("before\n<!-- looks -->\n| commit |")
     assert text.endswith("<!-- /looks -->\nafter\n")
-    assert f"| `aaa` | toy, case-search, seeds 0 | ours {100 * float(entry['macro_map']):.1f} |" in text
+    assert f"| `aaa` | toy, case-search, packaged, seeds 0 | ours {100 * float(entry['macro_map']):.1f} |" in text
 
 
 def test_a_damaged_list_is_named(tmp_path: Path) -> None:
