@@ -52,8 +52,13 @@ def transformers(folder: Path) -> tuple[str, dict[str, Any]]:
     return f"transformers:{small_models.clip(folder / 'clip')}", {}
 
 
+def adapted(folder: Path) -> tuple[str, dict[str, Any]]:
+    return "packaged+adapted", {}
+
+
 ENCODERS: dict[str, Callable[[Path], tuple[str, dict[str, Any]]]] = {
     "packaged": packaged,
+    "packaged+adapted": adapted,
     "timm:": timm,
     "open_clip:": open_clip,
     "transformers:": transformers,
