@@ -156,7 +156,7 @@ def test_a_paraphrase_has_other_words_for_everything() -> None:
 
 
 def test_a_part_of_the_changes_is_another_query() -> None:
-    with pytest.raises(UserError, match=r"'partial:1' leaves findings out.*Use canonical, paraphrase or terse"):
+    with pytest.raises(UserError, match=r"'partial:1' does not state all changes.*Use canonical, paraphrase or terse"):
         said("partial:1", "streaks")
     with pytest.raises(UserError, match="No text style is called 'rude'"):
         said("rude", "streaks")
@@ -239,7 +239,7 @@ def test_exact_matches_have_a_precision_of_their_own(toy: ToyDataset) -> None:
 
 def test_a_batch_holds_the_target_of_every_query_that_was_drawn(tmp_path: Path) -> None:
     made = session(tmp_path, task=TASK)
-    data = made.labelled(made.trials[0].train)
+    data = made.sight(0, 0).labelled(made.trials[0].train)
     assert data.targets is not None
     assert data.grades.shape == (len(data.texts), 36)
     assert (data.grades[torch.arange(len(data.texts)), data.targets] == 2).all()
@@ -261,7 +261,7 @@ def test_only_this_task_trains_with_targets_and_its_keys_hold_the_file_that_does
 
 def test_data_without_targets_and_targets_without_queries_bring_nothing(tmp_path: Path) -> None:
     made = session(tmp_path)
-    data = made.labelled(made.trials[0].train)
+    data = made.sight(0, 0).labelled(made.trials[0].train)
     assert data.targets is None
     assert with_targets(data, torch.arange(5)).tolist() == [0, 1, 2, 3, 4]
     alone = replace(data, reference=torch.tensor([0, 0]), targets=torch.tensor([1, 1]))

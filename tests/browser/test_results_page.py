@@ -182,7 +182,7 @@ def test_everything_works_with_the_keyboard_alone(opened: Page):
     opened.keyboard.type("tirg")
     assert opened.locator("output").inner_text() == "1 of 9 rows"
     opened.keyboard.press("Tab")
-    opened.keyboard.type("im")  # the first kind that begins so
+    opened.keyboard.type("image+")
     assert opened.get_by_label("Kind").input_value() == "image+text"
     opened.keyboard.press("Tab")
     assert opened.evaluate("document.activeElement.getAttribute('role')") == "region"

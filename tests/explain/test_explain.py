@@ -34,7 +34,7 @@ def representation(whole: list[float], *regions: list[float]) -> dict[str, torch
 
 def test_the_parts_of_a_score_are_its_weighted_cosines() -> None:
     # a = 0.6; the checklist weighs border 2 and spot 1, so w = 2/3, 1/3. Cosines: 1 globally, 0 and -1 locally.
-    scorer = GlobalLocalScorer(SPEC, GlobalLocalOptions())
+    scorer = GlobalLocalScorer(SPEC, GlobalLocalOptions(a=0.6))
     query = representation([1.0, 0.0], [1.0, 0.0], [0.0, 2.0])
     found = score_parts(scorer, query, representation([3.0, 0.0], [0.0, 1.0], [0.0, -1.0]))
     assert found is not None

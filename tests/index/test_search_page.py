@@ -76,14 +76,14 @@ def test_the_slider_ranks_anew_and_default_goes_back(opened: Page) -> None:
     opened.get_by_label("Findings", exact=True).fill("thick border")
     search(opened)
     before, slider = cases(opened), opened.get_by_label("Local weight")
-    assert opened.locator("#weight-value").inner_text() == "0.60: criteria 60 %, whole picture 40 %"
+    assert opened.locator("#weight-value").inner_text() == "0.40: criteria 40 %, whole picture 60 %"
     slider.fill("0")
     expect(opened.locator(".evidence .number").nth(1)).to_have_text("0.0")  # border adds nothing
     assert opened.locator("#weight-value").inner_text() == "0.00: criteria 0 %, whole picture 100 %"
     slider.fill("1")
     expect(opened.locator(".evidence .number").first).to_have_text("0.0")  # and now the whole picture
     opened.get_by_role("button", name="Default").click()
-    expect(opened.locator("#weight-value")).to_contain_text("0.60")
+    expect(opened.locator("#weight-value")).to_contain_text("0.40")
     expect(opened.locator(".evidence .number").nth(1)).not_to_have_text("0.0")
     expect(opened.locator(".card .inside > p.small").first).to_have_text(before[0])
     assert cases(opened) == before

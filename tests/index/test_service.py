@@ -66,7 +66,7 @@ def test_picture_and_words_from_two_methods(service: str, searcher: Searcher) ->
     assert [one["rank"] for one in ours["results"]] == [1, 2, 3, 4]
     assert list(ours["results"][0]["parts"]) == ["global", "border", "spot"]
     assert list(tirg["results"][0]["parts"]) == ["whole"]
-    assert (ours["local_weight"], tirg["local_weight"]) == (0.6, None)
+    assert (ours["local_weight"], tirg["local_weight"]) == (0.4, None)
     assert [one["criterion"] for one in ours["understood"]] == ["border", "spot"]
     assert ours["look"]["names"] == ["border", "spot"] and ours["look"]["grid"] == [4, 4] and tirg["look"] is None
     assert ours["own_picture"] == case.sha256
