@@ -48,7 +48,7 @@ def test_index_and_search(benchmark: Command, toy_page: Path, tmp_path: Path) ->
     assert "Read as: 'thick border': border: thick (1.00)" in done.stdout
     title = " ".join(done.stdout.split())  # a narrow terminal breaks it
     assert "36 cases of toy (drawn, synthetic cases), by proposed [width=16]" in title
-    assert "Gl global, Bo border, Sp spot" in done.stdout
+    assert "Gl global, Bo border, Sp spot" in title
     assert "not a medical device" in done.stdout
     done = benchmark("search", "--index", "here", *asked, "-k", "3", "--local-weight", "0", "--json")
     answer = json.loads(done.stdout)
