@@ -24,6 +24,7 @@ from benchmark.registry import Registry
 from benchmark.report.formats import csv_text
 from benchmark.report.reduced import Change, changes
 from benchmark.session import Session
+from benchmark.vision import TaughtVision
 
 PAIRS_SHOWN = 30
 PAIR_COLUMNS = ("view", "first", "second", "first_split", "second_split", "bits", "cosine", "verdict")
@@ -57,6 +58,10 @@ def audit_command(
     session = Session(config, registry)
     near_bits = audit.NEAR_BITS if bits is None else bits
     outlying = audit.OUTLYING if threshold is None else threshold
+    if isinstance(session.vision, TaughtVision):
+        raise UserError(
+            f"--encoder {session.encoder_label} is taught anew for every seed; name a fixed one to audit with."
+        )
     stored = _stored(session, runs) if runs else []
     refuse_copy(folder, session.dataset)
     open_folder(folder)

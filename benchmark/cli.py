@@ -36,16 +36,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-app.add_typer(data_app, name="data")
-app.command(epilog="Example: python -m benchmark new method my_method")(new)
-app.command(epilog="Example: python -m benchmark check my_method.py")(check)
-app.command(epilog="Example: python -m benchmark tune --method tirg --dataset derm7pt --trials 20")(tune)
-app.command(epilog="Example: python -m benchmark masks --dataset synthetic --variant proposed.tied=false")(masks)
-app.command(epilog="Example: python -m benchmark explain --query syn-0093 --method proposed --out ~/explain")(explain)
-app.command(epilog="Example: python -m benchmark index --method proposed --dataset synthetic --index cases")(index)
-app.command(epilog='Example: python -m benchmark search --index cases --image q.jpg --text "blue-whitish veil"')(search)
-app.command(epilog="Example: python -m benchmark serve --index cases")(serve)
-app.command(epilog="Example: python -m benchmark speed --index cases --out results/search")(speed)
 
 
 @app.command(epilog="Example: python -m benchmark run --methods proposed,tirg --seeds 0-4 --set tirg.width=256")
@@ -201,6 +191,19 @@ def list_components(plugin: Plugins = None, json: AsJson = False) -> None:
     for loaded in registry.plugins:
         if loaded.error:
             out.print(f"Plugin {loaded.name} ({loaded.source}) did not load: {loaded.error}", style="red", markup=False)
+
+
+# In the order of --help.
+app.add_typer(data_app, name="data")
+app.command(epilog="Example: python -m benchmark new method my_method")(new)
+app.command(epilog="Example: python -m benchmark check my_method.py")(check)
+app.command(epilog="Example: python -m benchmark tune --method tirg --dataset derm7pt --trials 20")(tune)
+app.command(epilog="Example: python -m benchmark masks --dataset synthetic --variant proposed.tied=false")(masks)
+app.command(epilog="Example: python -m benchmark explain --query syn-0093 --method proposed --out ~/explain")(explain)
+app.command(epilog="Example: python -m benchmark index --method proposed --dataset synthetic --index cases")(index)
+app.command(epilog='Example: python -m benchmark search --index cases --image q.jpg --text "blue-whitish veil"')(search)
+app.command(epilog="Example: python -m benchmark serve --index cases")(serve)
+app.command(epilog="Example: python -m benchmark speed --index cases --out results/search")(speed)
 
 
 @app.callback()

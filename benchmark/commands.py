@@ -12,7 +12,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from benchmark import report, trec
-from benchmark.adapting import AdaptiveEncoder
 from benchmark.config import RunConfig
 from benchmark.errors import UserError
 from benchmark.files import only_writer
@@ -37,6 +36,7 @@ from benchmark.session import Session
 from benchmark.store import slug
 from benchmark.teaching import teach_all
 from benchmark.units import Result
+from benchmark.vision import TaughtVision
 
 
 def run_command(
@@ -110,10 +110,10 @@ def run_units(runner: Runner, units: list[Unit], quiet: bool) -> Outcome:
 
 def _teach(session: Session, units: list[Unit], bars: Progress) -> None:
     """Teach an adaptive encoder what the units that are missing see."""
-    if not isinstance(session.encoder, AdaptiveEncoder):
+    if not isinstance(session.vision, TaughtVision):
         return
     pairs = list(dict.fromkeys((unit.trial, unit.seed) for unit in units if unit.evaluated is None))
-    views, parts = len(session.views), session.encoder.parts
+    views, parts = len(session.views), session.vision.encoder.parts
     work = bars.add_task("Adapting the encoder", total=len(pairs) * views * (parts + 1))
     teach_all(session.config, pairs, views, parts, lambda: bars.advance(work))
 

@@ -26,15 +26,16 @@ def run_experiment(
     experiment: Experiment, registry: Registry, *, dry_run: bool, quiet: bool, as_json: bool, show_traces: bool
 ) -> int:
     """Run what is missing of every variant and report. Return the exit status, like ``run``."""
-    manifest = _checked(experiment, registry)
+    runners = [_runner(variant, experiment, registry) for variant in experiment.variants]
+    manifest = _checked(experiment, runners)
     if dry_run:
-        _show_plan(list(_plans(experiment, registry)), as_json)
+        _show_plan(list(_plans(experiment, runners)), as_json)
         return 0
     failures: list[Result] = []
     done, count, runs = 0, 0, experiment.config.runs
     try:
         with only_writer(runs):
-            for variant, runner, units in _plans(experiment, registry):
+            for variant, runner, units in _plans(experiment, runners):
                 done, count = done + 1, count + len(units)
                 err.print(f"{done} of {len(experiment.variants)}: {variant.title}", markup=False, highlight=False)
                 manifest = _with_keys(manifest, variant, units)
@@ -50,11 +51,8 @@ def run_experiment(
     return complain_of(failures, count, runs, show_traces)
 
 
-def _checked(experiment: Experiment, registry: Registry) -> Manifest:
-    """Construct the runner of every variant, to hear of a mistake before anything runs, and say what the run is about.
-    Return what belongs to the experiment, without keys.
-    """
-    runners = [_runner(variant, experiment, registry) for variant in experiment.variants]
+def _checked(experiment: Experiment, runners: Sequence[Runner]) -> Manifest:
+    """Say what the run is about. Return what belongs to the experiment, without keys."""
     session = runners[0].session
     labels = {runner.session.searched_label for runner in runners}
     if len(labels) > 1:
@@ -78,10 +76,11 @@ def _runner(variant: Variant, experiment: Experiment, registry: Registry) -> Run
         raise UserError(f"--config {experiment.path}, variant {variant.name!r}: {error}") from error
 
 
-def _plans(experiment: Experiment, registry: Registry) -> Iterator[tuple[Variant, Runner, list[Unit]]]:
-    """Yield each variant when its turn comes, so that it finds stored what an equal one before it has computed."""
-    for variant in experiment.variants:
-        runner = _runner(variant, experiment, registry)
+def _plans(experiment: Experiment, runners: Sequence[Runner]) -> Iterator[tuple[Variant, Runner, list[Unit]]]:
+    """Yield each variant with its units as they are when its turn comes: what an equal one before it has computed is
+    found stored.
+    """
+    for variant, runner in zip(experiment.variants, runners, strict=True):
         yield variant, runner, runner.units()
 
 

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
-import torch
 
 from benchmark import protocol
-from benchmark.adapting import Adaptation, AdaptiveEncoder, Labels
+from benchmark.adapting import AdaptiveEncoder
 from benchmark.config import RunConfig, cache_folder
 from benchmark.errors import UserError
 from benchmark.exclusion import exclusion_label, read_exclusion, without_cases
@@ -28,6 +27,7 @@ from benchmark.registry import Registry
 from benchmark.resolve import dataset_name, make_dataset, make_encoder
 from benchmark.sight import Sight
 from benchmark.tasks import CASE_SEARCH, find_task
+from benchmark.vision import FixedVision, TaughtVision, Vision
 
 Pictured = tuple[str, tuple[Path, ...]]
 """A case's id and its picture in each view that is used."""
@@ -46,11 +46,11 @@ class Session:
         self.own = read_queries(config.queries) if config.queries else None
         _refuse_conflicts(config)
         self.encoder, self.encoder_label = make_encoder(registry, config)
-        if isinstance(self.encoder, AdaptiveEncoder):
-            values = tuple(len(criterion.values) for criterion in self.dataset.criteria)
-            self.encoder.expect(Labels(len(self.dataset.groups), values))
         self.store = FeatureStore(self.cache, self.encoder)
-        self._last: tuple[tuple[int, int], Sight] | None = None
+        self.vision: Vision = FixedVision(self)
+        if isinstance(self.encoder, AdaptiveEncoder):
+            self.vision = TaughtVision(self, self.encoder)
+        self._last: tuple[tuple[int, ...], ImageFeatures] | None = None
 
     @cached_property
     def trials(self) -> tuple[protocol.Trial, ...]:
@@ -201,15 +201,8 @@ class Session:
         return case.id, tuple(case.images[view] for view in views)
 
     def warm(self, progress: Progress = lambda done: None) -> None:
-        """Compute the features that are missing and keep none in memory: workers read them from the cache. Of an
-        adaptive encoder, these are the texts' and what its experts learn from.
-        """
-        if isinstance(self.encoder, AdaptiveEncoder):
-            for view in self.views:
-                self._studied(view, [case for trial in self.trials for case in trial.train], progress)
-        else:
-            for paths in self.paths():
-                self.store.images(paths, progress)
+        """Compute the features that are missing and keep none in memory: workers read them from the cache."""
+        self.vision.prepare(progress)
         for trial in self.trials:
             for cases in (trial.train, trial.valid):
                 self.store.texts(self.lesson(cases).texts)
@@ -218,59 +211,15 @@ class Session:
 
     def sight(self, index: int, seed: int) -> Sight:
         """Return what methods see in trial ``index``. ``seed`` matters where the encoder is taught anew for each."""
-        trial = self.trials[index]
-        if not isinstance(self.encoder, AdaptiveEncoder):
-            return Sight(self, trial, self._images)
-        if self._last is None or self._last[0] != (index, seed):
-            pairs = zip(self.adaptations(index, seed), self.paths(), strict=True)
-            images = join_views([adaptation.show(paths) for adaptation, paths in pairs])
-            self._last = ((index, seed), Sight(self, trial, images))
-        return self._last[1]
+        key = self.vision.same(index, seed)
+        if self._last is None or self._last[0] != key:
+            self._last = key, self.vision.show(index, seed, self.paths())
+        return Sight(self, self.trials[index], self._last[1])
 
     def glance(self, cases: Sequence[Case], index: int, seed: int) -> ImageFeatures:
         """Return the features of ``cases`` alone, so that nobody waits for a whole data set to be encoded."""
         paths = [[case.images[view] for case in cases] for view in self.searched_views]
-        if not isinstance(self.encoder, AdaptiveEncoder):
-            return join_views([self.store.images(of_view) for of_view in paths])
-        pairs = zip(self.adaptations(index, seed), paths, strict=True)
-        return join_views([adaptation.show(of_view) for adaptation, of_view in pairs])
-
-    def adaptations(self, index: int, seed: int) -> list[Adaptation]:
-        """Return what an adaptive encoder is taught for trial ``index`` and ``seed``, one a view; of others nothing."""
-        if not isinstance(self.encoder, AdaptiveEncoder):
-            return []
-        cases = self.trials[index].train
-        codes = [
-            torch.from_numpy(make(self.dataset, cases)) for make in (protocol.group_codes, protocol.criterion_codes)
-        ]
-        return [
-            Adaptation(
-                self.encoder,
-                self.cache,
-                [case.images[view] for case in cases],
-                partial(self._studied, view, cases),
-                (codes[0], codes[1]),
-                seed=seed,
-                threads=self.config.threads,
-            )
-            for view in self.views
-        ]
-
-    def _studied(self, view: str, cases: Sequence[Case], progress: Progress = lambda done: None) -> ImageFeatures:
-        """Return what experts learn from on ``cases``. Whole splits are encoded, so that all trials share the cache."""
-        assert isinstance(self.encoder, AdaptiveEncoder)
-        store, parts = FeatureStore(self.cache, self.encoder.views()), []
-        rows: dict[str, int] = {}
-        for split in dict.fromkeys(self.splits[case.id] for case in cases):
-            known = [case for case in self.dataset.cases(split) if view in case.images]
-            rows.update({case.id: len(rows) + row for row, case in enumerate(known)})
-            parts.append(store.images([case.images[view] for case in known], progress))
-        chosen = torch.tensor([rows[case.id] for case in cases])
-        return stacked(parts)[chosen]
-
-    @cached_property
-    def _images(self) -> ImageFeatures:
-        return join_views([self.store.images(paths) for paths in self.paths()])
+        return self.vision.show(index, seed, paths)
 
     @cached_property
     def _rows(self) -> dict[Pictured, int]:
@@ -283,19 +232,6 @@ class Session:
     def paths(self) -> list[list[Path]]:
         """Return the pictures of all cases, one list a view."""
         return [[paths[position] for _, paths in self._shown] for position in range(len(self.views))]
-
-
-def stacked(parts: Sequence[ImageFeatures]) -> ImageFeatures:
-    """Return the features of several lists of pictures as those of one."""
-    levels = tuple(torch.cat(level) for level in zip(*(part.levels for part in parts), strict=True))
-    return ImageFeatures(levels, parts[0].grids, torch.cat([part.pooled for part in parts]))
-
-
-def join_views(views: Sequence[ImageFeatures]) -> ImageFeatures:
-    """Return the features of cases seen in several views: all levels, view after view, and pooled vectors joined."""
-    levels = tuple(level for view in views for level in view.levels)
-    grids = tuple(grid for view in views for grid in view.grids)
-    return ImageFeatures(levels, grids, torch.cat([view.pooled for view in views], dim=-1))
 
 
 def _refuse_conflicts(config: RunConfig) -> None:

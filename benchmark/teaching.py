@@ -9,6 +9,7 @@ from benchmark.config import RunConfig
 from benchmark.errors import PluginError, UserError, describe
 from benchmark.pool import each
 from benchmark.units import open_session
+from benchmark.vision import TaughtVision
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ def teach_all(
 def _do(task: Task) -> str:
     """Do one task; return what went wrong, or nothing."""
     session = open_session(task.config)
-    adaptation = session.adaptations(task.trial, task.seed)[task.view]
+    assert isinstance(session.vision, TaughtVision)  # commands.py has asked
+    adaptation = session.vision.adaptations(task.trial, task.seed)[task.view]
     try:
         if task.part is None:
             adaptation.show(session.paths()[task.view])

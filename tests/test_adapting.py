@@ -35,7 +35,7 @@ def test_every_group_is_dealt_out_evenly() -> None:
 
 def test_a_training_case_is_shown_by_the_expert_that_never_saw_it_and_others_by_the_mean(tmp_path: Path) -> None:
     made = session(tmp_path)
-    trial, adaptation = made.trials[0], made.adaptations(0, seed=0)[0]
+    trial, adaptation = made.trials[0], made.vision.adaptations(0, seed=0)[0]
     experts = [made.encoder.experts([adaptation.teach(part)]) for part in range(3)]  # type: ignore[attr-defined]
     labelled = made.sight(0, seed=0).labelled(trial.train)
     for row, case in enumerate(trial.train[:6]):
@@ -49,7 +49,7 @@ def test_a_training_case_is_shown_by_the_expert_that_never_saw_it_and_others_by_
 
 def test_an_expert_learns_from_all_parts_but_its_own(tmp_path: Path) -> None:
     made = session(tmp_path)
-    trial, adaptation = made.trials[0], made.adaptations(0, seed=0)[0]
+    trial, adaptation = made.trials[0], made.vision.adaptations(0, seed=0)[0]
     lesson = adaptation.studied().pooled.float()
     rows = adaptation.part != 1
     expected = [lesson[rows & (adaptation.groups == group)].mean(0) for group in range(3)]
@@ -59,18 +59,18 @@ def test_an_expert_learns_from_all_parts_but_its_own(tmp_path: Path) -> None:
 
 def test_a_damaged_expert_is_taught_again(tmp_path: Path) -> None:
     made = session(tmp_path)
-    first = made.adaptations(0, seed=0)[0].teach(0)
+    first = made.vision.adaptations(0, seed=0)[0].teach(0)
     (path,) = (tmp_path / "experts").glob("*.safetensors")
     path.write_bytes(path.read_bytes()[:-9] + b"somewhere")
     with pytest.warns(UserWarning, match="taught again"):
-        again = made.adaptations(0, seed=0)[0].teach(0)
+        again = made.vision.adaptations(0, seed=0)[0].teach(0)
     assert torch.equal(first["centres"], again["centres"])
 
 
 def test_seeds_and_folds_are_taught_apart_and_two_views_each_for_itself(tmp_path: Path) -> None:
     made = session(tmp_path, evaluate="cv", view="both")
     keys = {
-        (fold, seed, view): made.adaptations(fold, seed)[view]._key(0)
+        (fold, seed, view): made.vision.adaptations(fold, seed)[view]._key(0)
         for fold in (0, 1)
         for seed in (0, 1)
         for view in (0, 1)
@@ -98,6 +98,13 @@ def test_a_run_teaches_each_seed_once_and_resumes(benchmark, tmp_path: Path) -> 
     plan = benchmark(*command, "--dry-run")
     assert json.loads(plan.stdout)["would_run"] == []
     assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "experts").iterdir()} == taught
+
+
+def test_an_audit_needs_a_fixed_encoder(benchmark, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    plugins = ("--plugin", str(TOY), "--plugin", str(ADAPTIVE))
+    done = benchmark("data", "audit", "toy", *plugins, "--encoder", "nearest-colour", "--out", str(tmp_path / "audit"))
+    assert done.returncode == 2
+    assert "nearest-colour is taught anew for every seed; name a fixed one" in done.stderr
 
 
 def _pooled(encoder, path: Path) -> torch.Tensor:  # type: ignore[no-untyped-def]

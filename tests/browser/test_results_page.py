@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page
 from benchmark.registry import load_registry
 from benchmark.report import leaderboards
 from benchmark.report.html import Surroundings, write_pages
-from tests.browser.chromium import contrast, launched, needs_chromium
+from tests.browser.chromium import contrast, launched, needs_chromium, watched
 from tests.report.fakes import study
 
 pytestmark = needs_chromium
@@ -26,16 +26,9 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture
 def opened(chromium: Browser, toy_page: Path) -> Iterator[Page]:
     """The page at 1280 x 900. Afterwards: nothing was complained of, and nothing but the file was asked for."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    complaints: list[str] = []
-    requests: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: requests.append(request.url))
-    page.goto(toy_page.as_uri())
-    yield page
-    context.close()
+    with watched(chromium) as (page, complaints, requests):
+        page.goto(toy_page.as_uri())
+        yield page
     assert complaints == []
     assert [url for url in requests if not url.startswith(("file:", "data:image/jpeg"))] == []
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from benchmark.index.searcher import Searcher
-from tests.browser.chromium import contrast, launched, needs_chromium
+from tests.browser.chromium import contrast, launched, needs_chromium, watched
 from tests.searching import serving
 
 pytestmark = needs_chromium
@@ -24,17 +24,10 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture
 def opened(chromium: Browser, service: str) -> Iterator[Page]:
     """The page at 1280 x 900. Afterwards: nothing was complained of, and nothing but the service was asked."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    complaints: list[str] = []
-    requests: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: requests.append(request.url))
-    page.goto(service)
-    page.wait_for_selector("#method option", state="attached")
-    yield page
-    context.close()
+    with watched(chromium) as (page, complaints, requests):
+        page.goto(service)
+        page.wait_for_selector("#method option", state="attached")
+        yield page
     assert [one for one in complaints if "status of 400" not in one] == []  # a test asks for nothing on purpose
     assert [url for url in requests if not url.startswith((service, "blob:", "data:"))] == []
 

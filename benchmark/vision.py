@@ -1,0 +1,124 @@
+"""How a session sees its pictures: through a fixed encoder, the same for all, or through one that is taught for every
+trial and seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+from benchmark import protocol
+from benchmark.adapting import Adaptation, AdaptiveEncoder, Labels
+from benchmark.features import FeatureStore, Progress
+from benchmark.interfaces import Case, ImageFeatures
+
+if TYPE_CHECKING:
+    from benchmark.session import Session
+
+PicturesOfViews = Sequence[Sequence[Path]]
+"""Pictures of the same cases, one list a view."""
+
+
+class Vision(Protocol):
+    """What a session asks of either."""
+
+    def prepare(self, progress: Progress) -> None:
+        """Compute what is missing and the same for all, and keep none of it in memory."""
+
+    def same(self, index: int, seed: int) -> tuple[int, ...]:
+        """Return a key: two trials and seeds with equal keys see the same."""
+
+    def show(self, index: int, seed: int, paths: PicturesOfViews) -> ImageFeatures:
+        """Return the features of cases as trial ``index`` and ``seed`` see them."""
+
+
+class FixedVision:
+    """Through an encoder that never changes."""
+
+    def __init__(self, session: Session):
+        self.session = session
+
+    def prepare(self, progress: Progress) -> None:
+        """Encode every picture of the session."""
+        for paths in self.session.paths():
+            self.session.store.images(paths, progress)
+
+    def same(self, index: int, seed: int) -> tuple[int, ...]:
+        """Return the same for all."""
+        return ()
+
+    def show(self, index: int, seed: int, paths: PicturesOfViews) -> ImageFeatures:
+        """Return the features, from the cache or computed now."""
+        return join_views([self.session.store.images(of_view) for of_view in paths])
+
+
+class TaughtVision:
+    """Through the experts of an adaptive encoder, of each view for itself."""
+
+    def __init__(self, session: Session, encoder: AdaptiveEncoder):
+        self.session, self.encoder = session, encoder
+        dataset = session.dataset
+        encoder.expect(Labels(len(dataset.groups), tuple(len(criterion.values) for criterion in dataset.criteria)))
+
+    def prepare(self, progress: Progress) -> None:
+        """Make what experts learn from; all seeds and folds share it."""
+        cases = [case for trial in self.session.trials for case in trial.train]
+        for view in self.session.views:
+            self._studied(view, cases, progress)
+
+    def same(self, index: int, seed: int) -> tuple[int, ...]:
+        """Return trial and seed."""
+        return index, seed
+
+    def show(self, index: int, seed: int, paths: PicturesOfViews) -> ImageFeatures:
+        """Return what the experts show, taught now where they are not in the cache."""
+        pairs = zip(self.adaptations(index, seed), paths, strict=True)
+        return join_views([adaptation.show(of_view) for adaptation, of_view in pairs])
+
+    def adaptations(self, index: int, seed: int) -> list[Adaptation]:
+        """Return what is taught for trial ``index`` and ``seed``, one a view."""
+        session = self.session
+        cases = session.trials[index].train
+        groups, criteria = (
+            torch.from_numpy(make(session.dataset, cases)) for make in (protocol.group_codes, protocol.criterion_codes)
+        )
+        return [
+            Adaptation(
+                self.encoder,
+                session.cache,
+                [case.images[view] for case in cases],
+                partial(self._studied, view, cases),
+                (groups, criteria),
+                seed=seed,
+                threads=session.config.threads,
+            )
+            for view in session.views
+        ]
+
+    def _studied(self, view: str, cases: Sequence[Case], progress: Progress = lambda done: None) -> ImageFeatures:
+        """Return what experts learn from on ``cases``. Whole splits are encoded, so that all trials share the cache."""
+        session = self.session
+        store, parts = FeatureStore(session.cache, self.encoder.views()), []
+        rows: dict[str, int] = {}
+        for split in dict.fromkeys(session.splits[case.id] for case in cases):
+            known = [case for case in session.dataset.cases(split) if view in case.images]
+            rows.update({case.id: len(rows) + row for row, case in enumerate(known)})
+            parts.append(store.images([case.images[view] for case in known], progress))
+        return stacked(parts)[torch.tensor([rows[case.id] for case in cases])]
+
+
+def stacked(parts: Sequence[ImageFeatures]) -> ImageFeatures:
+    """Return the features of several lists of pictures as those of one."""
+    levels = tuple(torch.cat(level) for level in zip(*(part.levels for part in parts), strict=True))
+    return ImageFeatures(levels, parts[0].grids, torch.cat([part.pooled for part in parts]))
+
+
+def join_views(views: Sequence[ImageFeatures]) -> ImageFeatures:
+    """Return the features of cases seen in several views: all levels, view after view, and pooled vectors joined."""
+    levels = tuple(level for view in views for level in view.levels)
+    grids = tuple(grid for view in views for grid in view.grids)
+    return ImageFeatures(levels, grids, torch.cat([view.pooled for view in views], dim=-1))
