@@ -55,6 +55,7 @@ def run(
         Path | None, typer.Option(help="Your own queries: a JSON object a line with id, image, text [, relevant].")
     ] = None,
     encoder: Annotated[str | None, typer.Option(help="Encoder [default: packaged].")] = None,
+    finetune: Annotated[bool | None, typer.Option(help="Train the image encoder together with each method.")] = None,
     task: Annotated[
         str | None, typer.Option(help="case-search, or modification: the same, but with ... [default: case-search].")
     ] = None,
@@ -109,6 +110,7 @@ def run(
         "test": test,
         "queries": queries,
         "encoder": encoder,
+        "finetune": finetune,
         "task": task,
         "evaluate": evaluate,
         "gallery": gallery,

@@ -77,7 +77,7 @@ def complain_of(failures: Sequence[Result], units: int, runs: Path, show_traces:
 def banner(runner: Runner) -> None:
     """Say what a run is about: data, encoder, task."""
     session = runner.session
-    words = f"Dataset {session.dataset_label}, encoder {session.encoder_label}, task {runner.config.task}."
+    words = f"Dataset {session.dataset_label}, encoder {session.encoder_info.name}, task {runner.config.task}."
     if runner.config.test:
         words += f" Trained on it, judged on {session.searched_label}."
     if session.own:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from benchmark.errors import UserError, near_misses
 
@@ -62,6 +62,12 @@ class Training(Strict):
     )
 
 
+FINETUNING = {"epochs": 12, "learning_rate": 1e-3}
+"""The shared training under ``finetune``, where the user sets nothing else: an epoch costs a pass through the network,
+which learns at 0.3 of this rate (finetuning.py).
+"""
+
+
 class RunConfig(Strict):
     """Everything that ``run`` can be told, by flags or by a TOML file with these keys."""
 
@@ -73,6 +79,7 @@ class RunConfig(Strict):
     test: str | None = None
     queries: Path | None = None
     encoder: str | None = None
+    finetune: bool = False
     task: str = "case-search"
     evaluate: Literal["test", "cv"] = "test"
     gallery: Literal["split", "archive"] = "split"
@@ -90,6 +97,14 @@ class RunConfig(Strict):
     plugins: tuple[str, ...] = ()
     training: Training = Training()
     options: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _finetuning(cls, values: Any) -> Any:
+        given = values.get("training", {}) if isinstance(values, Mapping) and values.get("finetune") is True else None
+        if isinstance(given, Training):
+            given = given.model_dump(exclude_unset=True)
+        return {**values, "training": {**FINETUNING, **given}} if isinstance(given, Mapping) else values
 
     @field_validator("seeds", mode="before")
     @classmethod

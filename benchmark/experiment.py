@@ -25,7 +25,18 @@ from pydantic import ConfigDict, Field
 from benchmark.config import RunConfig, Strict, merge, merge_settings, parse_model, read_config, read_settings
 from benchmark.errors import UserError, near_misses
 
-VARIES = ("methods", "encoder", "view", "text_style", "without", "gallery", "exclude", "training", "options")
+VARIES = (
+    "methods",
+    "encoder",
+    "finetune",
+    "view",
+    "text_style",
+    "without",
+    "gallery",
+    "exclude",
+    "training",
+    "options",
+)
 """What a variant may set. Data, task, seeds and folds are the experiment's, else nothing could be paired."""
 VARIANTS = "variants"
 TAKEN = ("leaderboard", "leaderboard-cv", "robustness-test", "robustness-cv", "macro_map", "per_group", "found", "runs")

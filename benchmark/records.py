@@ -60,6 +60,27 @@ class EncoderInfo(Strict):
     image_fingerprint: str
     text_fingerprint: str
 
+    @property
+    def finetuned(self) -> bool:
+        """Whether it was trained together with the method."""
+        return plain_name(self.name) != self.name
+
+
+FINETUNED = ", fine-tuned with the method"
+"""What the name of an encoder says in a record where ``--finetune`` was given."""
+
+
+def finetuned_name(label: str) -> str:
+    """Return ``packaged, fine-tuned with the method [width=96]`` for ``packaged [width=96]``."""
+    name, bracket, settings = label.partition(" [")
+    return f"{name}{FINETUNED}{bracket}{settings}"
+
+
+def plain_name(label: str) -> str:
+    """Return an encoder's name as it is without ``--finetune``."""
+    name, bracket, settings = label.partition(" [")
+    return f"{name.removesuffix(FINETUNED)}{bracket}{settings}"
+
 
 class ProtocolInfo(Strict):
     """What was asked: equal protocols (but for the fold) share a table. ``training`` names what of the shared training

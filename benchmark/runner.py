@@ -14,12 +14,14 @@ from benchmark import evaluation, protocol
 from benchmark.config import RunConfig
 from benchmark.environment import environment
 from benchmark.errors import UserError
+from benchmark.finetuning import FinetunedMethod
 from benchmark.methods import MethodPlan, changes, plan_method
 from benchmark.pool import execute_all
 from benchmark.protocol import Judgments
 from benchmark.records import ORACLE, EvaluationRecord, ProtocolInfo, TrainingRecord, digest
 from benchmark.registry import Registry
 from benchmark.session import Session
+from benchmark.sources import source_hashes
 from benchmark.store import Store, judgments_bytes, save_ranking
 from benchmark.units import Result, Work, choose_device
 
@@ -70,6 +72,8 @@ class Runner:
         if self.reference not in self.plans:
             chosen = ", ".join(self.plans)
             raise UserError(f"--reference {self.reference} is no method of this run; choose one of {chosen}.")
+        if config.finetune:
+            self._leave_out_untrained(names)
         self._refuse_unused_options()
         for plan in self.plans.values():
             plan.refuse_misuse(self.session.spec)
@@ -92,7 +96,8 @@ class Runner:
         """Return every unit, in the order in which they run: seeds first, so that an early stop leaves whole rows of
         few seeds rather than few rows.
         """
-        sources = {name: plan.sources() for name, plan in self.plans.items()}
+        with_encoder = source_hashes([FinetunedMethod, type(self.session.encoder)]) if self.config.finetune else {}
+        sources = {name: {**plan.sources(), **with_encoder} for name, plan in self.plans.items()}
         previous = [record for _, record in self.store.evaluations()]
         return [
             self._unit(plan, seed, trial, sources[name], previous)
@@ -272,6 +277,17 @@ class Runner:
                 files = {"ranking.safetensors": save_ranking(ranking, scores.astype("float32"))}
                 self.store.put("evaluations", record, files)
         return keys
+
+    def _leave_out_untrained(self, named: list[str]) -> None:
+        """Leave out controls that learn nothing: no encoder can be trained with them."""
+        untrained = [name for name, plan in self.plans.items() if not plan.trained]
+        wanted = [name for name in named if name in untrained]
+        if wanted:
+            raise UserError(
+                f"--finetune trains the encoder together with a method, and {', '.join(wanted)} learns nothing; "
+                "leave it out of --methods, or run it without --finetune."
+            )
+        self.plans = {name: plan for name, plan in self.plans.items() if name not in untrained}
 
     def _log(self, result: Result) -> None:
         with (self.config.runs / "run.log").open("a", encoding="utf-8") as file:

@@ -22,12 +22,12 @@ from benchmark.facts import Facts, gather_facts, no_facts
 from benchmark.features import VERSION, FeatureStore, Progress, release_memory
 from benchmark.interfaces import Case, Dataset, FeatureSpec, ImageFeatures, Split
 from benchmark.own_queries import judge_own, read_queries
-from benchmark.records import DatasetInfo, EncoderInfo, digest
+from benchmark.records import DatasetInfo, EncoderInfo, digest, finetuned_name
 from benchmark.registry import Registry
 from benchmark.resolve import dataset_name, make_dataset, make_encoder
 from benchmark.sight import Sight
 from benchmark.tasks import CASE_SEARCH, find_task
-from benchmark.vision import FixedVision, TaughtVision, Vision
+from benchmark.vision import FixedVision, LiveVision, TaughtVision, Vision
 
 Pictured = tuple[str, tuple[Path, ...]]
 """A case's id and its picture in each view that is used."""
@@ -48,7 +48,9 @@ class Session:
         self.encoder, self.encoder_label = make_encoder(registry, config)
         self.store = FeatureStore(self.cache, self.encoder)
         self.vision: Vision = FixedVision(self)
-        if isinstance(self.encoder, AdaptiveEncoder):
+        if config.finetune:
+            self.vision = LiveVision(self, self.encoder)
+        elif isinstance(self.encoder, AdaptiveEncoder):
             self.vision = TaughtVision(self, self.encoder)
         self._last: tuple[tuple[int, ...], ImageFeatures] | None = None
 
@@ -126,10 +128,10 @@ class Session:
     @cached_property
     def encoder_info(self) -> EncoderInfo:
         """The encoder, for a record."""
-        e = self.encoder
-        return EncoderInfo(
-            name=self.encoder_label, image_fingerprint=e.image_fingerprint, text_fingerprint=e.text_fingerprint
-        )
+        name, seen = self.encoder_label, self.encoder.image_fingerprint
+        if isinstance(self.vision, LiveVision):
+            name, seen = finetuned_name(name), self.vision.fingerprint
+        return EncoderInfo(name=name, image_fingerprint=seen, text_fingerprint=self.encoder.text_fingerprint)
 
     def taught(self, trial: protocol.Trial) -> str:
         """Return a digest of all that training is told of a trial besides features: words, labels, weights."""
@@ -247,6 +249,8 @@ def _refuse_conflicts(config: RunConfig) -> None:
         raise UserError("--text-style renders the text of a dataset's cases; your --queries bring their own.")
     if config.without == "text" and config.text_style != "canonical":
         raise UserError(f"--without text leaves nothing to say in --text-style {config.text_style}; give one of them.")
+    if config.finetune and config.without == "image":
+        raise UserError("--without image shows the mean features of train; with --finetune every method has its own.")
     if config.queries and config.without:
         raise UserError("--without takes pictures or texts from a dataset's queries; your --queries bring their own.")
 

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from benchmark.files import sha256
 
-HARNESS = frozenset({"benchmark.training", "benchmark.objective", "benchmark.evaluation", "benchmark.targeted"})
-"""The files of the harness that shape what a method learns: loop, loss, the score that chooses a checkpoint, and the
-batches of ``modification``."""
+HARNESS = frozenset(
+    f"benchmark.{name}" for name in ("training", "objective", "evaluation", "targeted", "finetuning", "live")
+)
+"""The files of the harness that shape what a method learns: loop, loss, the score that chooses a checkpoint, the
+batches of ``modification``, and the joint training with an encoder."""
 FOREIGN = frozenset({"benchmark", "torch", *sys.stdlib_module_names})
 """Packages whose bases do not count: their versions are in the record."""
 

@@ -88,6 +88,8 @@ def _config(request: Request) -> RunConfig:
             "--evaluate test: tune chooses settings in cross-validation over train + valid alone, so that test stays "
             "unseen. Leave --evaluate out; then evaluate the best on test: run --config RUNS/tune/STUDY/best.toml."
         )
+    if given.get("finetune"):
+        raise UserError("finetune: tune searches with the encoder as it is; leave finetune out of its TOML file.")
     if "," in request.method:
         raise UserError(f"--method {request.method}: name one method; tune the others in commands of their own.")
     flags = {**request.flags, "evaluate": "cv", "controls": False}

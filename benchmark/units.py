@@ -31,6 +31,7 @@ from benchmark.methods import MethodPlan, plan_method
 from benchmark.records import MethodInfo
 from benchmark.registry import load_registry
 from benchmark.session import Session
+from benchmark.vision import LiveVision
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,8 @@ def _learn(work: Work, session: Session, plan: MethodPlan, lines: list[str]) -> 
     """Return the method, trained or with its stored weights. The features are made outside the plugin's state."""
     with contained():
         method = plan.build(session.spec)
+        if isinstance(session.vision, LiveVision):
+            method = session.vision.finetuned(method, work.trial)
         if work.weights is not None:
             method.load(load_tensors(work.weights))
             return method

@@ -1,5 +1,5 @@
-"""How a session sees its pictures: through a fixed encoder, the same for all, or through one that is taught for every
-trial and seed.
+"""How a session sees its pictures: through a fixed encoder, the same for all, through one that is taught for every
+trial and seed, or through a network that is trained together with each method.
 """
 
 from __future__ import annotations
@@ -13,8 +13,12 @@ import torch
 
 from benchmark import protocol
 from benchmark.adapting import Adaptation, AdaptiveEncoder, Labels
+from benchmark.errors import UserError
 from benchmark.features import FeatureStore, Progress
-from benchmark.interfaces import Case, ImageFeatures
+from benchmark.finetuning import FinetunedMethod, TrainableEncoder
+from benchmark.interfaces import Case, Encoder, ImageFeatures, Method
+from benchmark.joining import join_views, stacked
+from benchmark.records import digest
 
 if TYPE_CHECKING:
     from benchmark.session import Session
@@ -100,25 +104,65 @@ class TaughtVision:
         ]
 
     def _studied(self, view: str, cases: Sequence[Case], progress: Progress = lambda done: None) -> ImageFeatures:
-        """Return what experts learn from on ``cases``. Whole splits are encoded, so that all trials share the cache."""
-        session = self.session
-        store, parts = FeatureStore(session.cache, self.encoder.views()), []
-        rows: dict[str, int] = {}
-        for split in dict.fromkeys(session.splits[case.id] for case in cases):
-            known = [case for case in session.dataset.cases(split) if view in case.images]
-            rows.update({case.id: len(rows) + row for row, case in enumerate(known)})
-            parts.append(store.images([case.images[view] for case in known], progress))
-        return stacked(parts)[torch.tensor([rows[case.id] for case in cases])]
+        return studied(self.session, self.encoder.views(), view, cases, progress)
 
 
-def stacked(parts: Sequence[ImageFeatures]) -> ImageFeatures:
-    """Return the features of several lists of pictures as those of one."""
-    levels = tuple(torch.cat(level) for level in zip(*(part.levels for part in parts), strict=True))
-    return ImageFeatures(levels, parts[0].grids, torch.cat([part.pooled for part in parts]))
+class LiveVision:
+    """Through a network that each method trains; what comes before it is fixed."""
+
+    def __init__(self, session: Session, encoder: Encoder):
+        if not isinstance(encoder, TrainableEncoder):
+            raise UserError(
+                f"--finetune: encoder {session.encoder_label} can't be trained together with a method. Leave "
+                f"--finetune out, or name an encoder that can, as {session.registry.defaults['encoder']} "
+                "(TrainableEncoder in plugins/README.md)."
+            )
+        self.session, self.encoder = session, encoder
+        self.store = FeatureStore(session.cache, encoder.plain())
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of all that the network is given; its code is among the sources of a run."""
+        fixed = (self.encoder, self.store.encoder, self.encoder.views())
+        return digest(["fine-tuned", *(one.image_fingerprint for one in fixed)])
+
+    def prepare(self, progress: Progress) -> None:
+        """Make what the network takes: the pictures of the session, and augmented versions of training pictures."""
+        for paths in self.session.paths():
+            self.store.images(paths)
+        cases = [case for trial in self.session.trials for case in trial.train]
+        for view in self.session.views:
+            studied(self.session, self.encoder.views(), view, cases, progress)
+
+    def same(self, index: int, seed: int) -> tuple[int, ...]:
+        """Return the same for all."""
+        return ()
+
+    def show(self, index: int, seed: int, paths: PicturesOfViews) -> ImageFeatures:
+        """Return what the network takes of cases; ``finetuned`` turns it into features."""
+        return join_views([self.store.images(of_view) for of_view in paths])
+
+    def finetuned(self, method: Method, index: int) -> Method:
+        """Return ``method`` with a network of its own, to be trained on trial ``index``."""
+        session, encoder = self.session, self.encoder
+        cases = session.trials[index].train
+
+        def augmented() -> ImageFeatures:
+            return join_views([studied(session, encoder.views(), view, cases) for view in session.views])
+
+        return FinetunedMethod(method, encoder.network(), len(session.views), augmented)
 
 
-def join_views(views: Sequence[ImageFeatures]) -> ImageFeatures:
-    """Return the features of cases seen in several views: all levels, view after view, and pooled vectors joined."""
-    levels = tuple(level for view in views for level in view.levels)
-    grids = tuple(grid for view in views for grid in view.grids)
-    return ImageFeatures(levels, grids, torch.cat([view.pooled for view in views], dim=-1))
+def studied(
+    session: Session, views: Encoder, view: str, cases: Sequence[Case], progress: Progress = lambda done: None
+) -> ImageFeatures:
+    """Return what the encoder ``views`` makes of training ``cases``. Whole splits are encoded, so that all trials share
+    the cache.
+    """
+    store, parts = FeatureStore(session.cache, views), []
+    rows: dict[str, int] = {}
+    for split in dict.fromkeys(session.splits[case.id] for case in cases):
+        known = [case for case in session.dataset.cases(split) if view in case.images]
+        rows.update({case.id: len(rows) + row for row, case in enumerate(known)})
+        parts.append(store.images([case.images[view] for case in known], progress))
+    return stacked(parts)[torch.tensor([rows[case.id] for case in cases])]

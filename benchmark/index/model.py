@@ -50,6 +50,11 @@ def encoder_for(config: RunConfig, registry: Registry, seed: int) -> Encoder:
     Raises:
         UserError: the encoder is taught anew for every seed, which an index can't store yet.
     """
+    if config.finetune:
+        raise UserError(
+            "finetune: each of its methods has an encoder of its own, and no index can hold one yet: build the index "
+            "from a run without it."
+        )
     encoder = make_encoder(registry, config)[0]
     if isinstance(encoder, AdaptiveEncoder):
         raise UserError(

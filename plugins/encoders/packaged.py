@@ -24,6 +24,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from benchmark.errors import UserError
 from benchmark.files import sha256
+from benchmark.finetuning import TrainableEncoder
 from benchmark.interfaces import Encoder, ImageFeatures, TextFeatures
 from plugins.encoders.minilm import MiniLM
 from plugins.encoders.options import PackagedOptions
@@ -34,8 +35,8 @@ CPU_CHUNK = 4
 """Pictures that go through the network at once on a CPU: the activations of more don't fit into its caches."""
 
 
-class PackagedEncoder(Encoder):
-    """EfficientNet-Lite0 and all-MiniLM-L6-v2, both frozen, from pip packages."""
+class PackagedEncoder(TrainableEncoder):
+    """EfficientNet-Lite0 and all-MiniLM-L6-v2 from pip packages, both frozen unless a run says `--finetune`."""
 
     level_widths = (112, 320)
     image_width = 1280
@@ -81,6 +82,22 @@ class PackagedEncoder(Encoder):
         self.device = device
         self._vision.to(device)
         self.language.to(device)
+
+    # finetuned.py builds on this file, and most runs need none of it.
+    def plain(self) -> Encoder:
+        from plugins.encoders.finetuned import StemPlain
+
+        return StemPlain(self)
+
+    def views(self) -> Encoder:
+        from plugins.encoders.finetuned import VIEWS, StemViews
+
+        return StemViews(self, VIEWS)
+
+    def network(self) -> nn.Module:
+        from plugins.encoders.finetuned import Blocks
+
+        return Blocks(self.options.height, self.options.width)
 
     @cached_property
     def _vision(self) -> Any:

@@ -46,6 +46,14 @@ class Attention:
         return any(box[0] > 0 or box[1] > 0 or box[2] < 1 or box[3] < 1 for box in self.seen.values())
 
 
+def _refuse_finetuned(record: EvaluationRecord) -> None:
+    if record.encoder.finetuned:
+        raise UserError(
+            f"{record.method.row} was trained together with its encoder (--finetune), and where it looks can't be "
+            "shown yet; take a run without --finetune."
+        )
+
+
 class Looker:
     """Finds the masks of trained methods on chosen cases of one data set. Features come through one Session."""
 
@@ -59,6 +67,7 @@ class Looker:
         Raises:
             UserError: its weights are not there, or no longer fit; the sentence says what to do.
         """
+        _refuse_finetuned(record)
         method = self.untrained(record)
         if method is None or candidate_masks(method, blank_features(self.session().spec)) is None:
             return None
@@ -89,6 +98,7 @@ class Looker:
         Raises:
             UserError: data set or encoder have changed since, or are not here.
         """
+        _refuse_finetuned(self.record)
         if self._session is None:
             from benchmark.session import Session
 

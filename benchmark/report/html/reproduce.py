@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmark.config import NoOptions, RunConfig, Training
 from benchmark.errors import PluginError
-from benchmark.records import EvaluationRecord
+from benchmark.records import EvaluationRecord, plain_name
 from benchmark.registry import Component, Registry
 from benchmark.report.html.surroundings import assignments, dataset_component, method_component, split_label
 from benchmark.report.wording import spans
@@ -29,12 +29,13 @@ def command(records: Sequence[EvaluationRecord], registry: Registry, reference: 
     by_harness = first.method.reads_labels and method_component(registry, first.method.name) is None
     flags.append(("--methods", reference if by_harness else first.method.name))
     if not by_harness:
-        flags.append(("--encoder", split_label(first.encoder.name)[0]))
+        flags.append(("--encoder", split_label(plain_name(first.encoder.name))[0]))
     seeds = spans(sorted({record.seed for record in records})).replace(", ", ",")
     flags += [("--seeds", seeds), *_protocol_flags(first), *_machine_flags(first)]
     flags += [("--set", words) for words in _settings(first, registry)]
     flags += [("--plugin", source) for source in _plugins(first, registry)]
     words = [f"{name} {shlex.quote(value)}" for name, value in flags]
+    words += ["--finetune"] if first.encoder.finetuned and not by_harness else []
     words += [] if by_harness else ["--no-controls"]
     return " \\\n  ".join(["python -m benchmark run", *words])
 
@@ -95,7 +96,7 @@ def _machine_flags(record: EvaluationRecord) -> Iterator[tuple[str, str]]:
 
 def _settings(record: EvaluationRecord, registry: Registry) -> Iterator[str]:
     yield from assignments(record.dataset.name)
-    yield from assignments(record.encoder.name)
+    yield from assignments(plain_name(record.encoder.name))
     defaults = Training().model_dump()
     yield from (f"training.{name}={_value(value)}" for name, value in _other(record.training, defaults).items())
     method = record.method
@@ -143,7 +144,7 @@ def _plugins(record: EvaluationRecord, registry: Registry) -> list[str]:
     """Return the files and modules that brought method, dataset or encoder and have to be named."""
     datasets, encoders = registry.components["datasets"], registry.components["encoders"]
     dataset = datasets.get(dataset_component(record.dataset.name))
-    encoder = encoders.get(split_label(record.encoder.name)[0])
+    encoder = encoders.get(split_label(plain_name(record.encoder.name))[0])
     owners = {record.method.owner, *(component.owner for component in (dataset, encoder) if component)}
     named = [plugin for plugin in registry.plugins if plugin.name in owners]
     return [

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config import RunConfig, parse_assignments
-from benchmark.records import EvaluationRecord
+from benchmark.records import EvaluationRecord, plain_name
 from benchmark.registry import Component, Registry
 from benchmark.report.leaderboard import Leaderboard, Line
 from benchmark.report.table import Evaluated, select
@@ -69,12 +69,14 @@ def assignments(label: str) -> list[str]:
 def run_config(record: EvaluationRecord, around: Surroundings) -> RunConfig:
     """Return the configuration under which dataset and encoder of ``record`` can be made again."""
     taught = record.protocol.trained_on
-    words = [*assignments(record.dataset.name), *assignments(record.encoder.name), *assignments(taught)]
+    encoder = plain_name(record.encoder.name)
+    words = [*assignments(record.dataset.name), *assignments(encoder), *assignments(taught)]
     searched = dataset_component(record.dataset.name)
     named = {"train": dataset_component(taught), "test": searched} if taught else {"dataset": searched}
     values: dict[str, Any] = {
         **named,
-        "encoder": split_label(record.encoder.name)[0],
+        "encoder": split_label(encoder)[0],
+        "finetune": record.encoder.finetuned,
         "view": record.protocol.view,
         "cache": around.cache,
         "root": around.root,
