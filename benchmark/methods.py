@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,6 +124,21 @@ def plan_method(registry: Registry, name: str, given: Mapping[str, Any], task: s
         shown.update({f"scorer.{key}": value for key, value in changes(scorer_options).items()})
     composed = TargetedMethod if task == MODIFICATION.name else ComposedMethod
     return MethodPlan(component, options, scorer, scorer_options, labelled(label, shown), composed)
+
+
+def that_learn(plans: Mapping[str, MethodPlan], named: Sequence[str]) -> dict[str, MethodPlan]:
+    """Return the plans without controls that learn nothing: no encoder can be trained together with them.
+
+    Raises:
+        UserError: such a method is among those that the user ``named``.
+    """
+    wanted = [name for name in named if not plans[name].trained]
+    if wanted:
+        raise UserError(
+            f"--finetune trains the encoder together with a method, and {', '.join(wanted)} learns nothing; leave it "
+            "out of --methods, or run it without --finetune."
+        )
+    return {name: plan for name, plan in plans.items() if plan.trained}
 
 
 def _scorer(registry: Registry, composer: Component, given: Any) -> tuple[Component, BaseModel]:

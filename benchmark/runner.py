@@ -15,7 +15,7 @@ from benchmark.config import RunConfig
 from benchmark.environment import environment
 from benchmark.errors import UserError
 from benchmark.finetuning import FinetunedMethod
-from benchmark.methods import MethodPlan, changes, plan_method
+from benchmark.methods import MethodPlan, changes, plan_method, that_learn
 from benchmark.pool import execute_all
 from benchmark.protocol import Judgments
 from benchmark.records import ORACLE, EvaluationRecord, ProtocolInfo, TrainingRecord, digest
@@ -73,7 +73,7 @@ class Runner:
             chosen = ", ".join(self.plans)
             raise UserError(f"--reference {self.reference} is no method of this run; choose one of {chosen}.")
         if config.finetune:
-            self._leave_out_untrained(names)
+            self.plans = that_learn(self.plans, names)
         self._refuse_unused_options()
         for plan in self.plans.values():
             plan.refuse_misuse(self.session.spec)
@@ -277,17 +277,6 @@ class Runner:
                 files = {"ranking.safetensors": save_ranking(ranking, scores.astype("float32"))}
                 self.store.put("evaluations", record, files)
         return keys
-
-    def _leave_out_untrained(self, named: list[str]) -> None:
-        """Leave out controls that learn nothing: no encoder can be trained with them."""
-        untrained = [name for name, plan in self.plans.items() if not plan.trained]
-        wanted = [name for name in named if name in untrained]
-        if wanted:
-            raise UserError(
-                f"--finetune trains the encoder together with a method, and {', '.join(wanted)} learns nothing; "
-                "leave it out of --methods, or run it without --finetune."
-            )
-        self.plans = {name: plan for name, plan in self.plans.items() if name not in untrained}
 
     def _log(self, result: Result) -> None:
         with (self.config.runs / "run.log").open("a", encoding="utf-8") as file:
