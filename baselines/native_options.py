@@ -44,10 +44,12 @@ class TIRGNativeOptions(NativeTraining, TIRGOptions):
 
 
 class CLIP4CirNativeOptions(NativeTraining, CLIP4CirOptions):
-    """The second stage of CLIP4Cir. One step an epoch, where the batch holds all queries."""
+    """The second stage of CLIP4Cir. One step an epoch, where the batch holds all queries: the score on valid falls for
+    some fifty steps before it rises, so patience is long.
+    """
 
-    epochs: int = Field(1500, ge=1, description="at most this many passes over the training queries")
-    patience: int = Field(150, ge=1, description="stop after this many epochs without a better validation score")
+    epochs: int = Field(1000, ge=1, description="at most this many passes over the training queries")
+    patience: int = Field(300, ge=1, description="stop after this many epochs without a better validation score")
     batch_size: int = Field(4096, ge=8, description="queries a batch, balanced over the groups; at most all of them")
     learning_rate: float = Field(
         4e-5,
