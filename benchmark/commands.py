@@ -28,6 +28,7 @@ from benchmark.report.experiment_files import (
 from benchmark.report.masks import boards as mask_boards
 from benchmark.report.masks import write_masks
 from benchmark.report.publish_masks import import_masks, rebuild_masks
+from benchmark.report.reading import insert_reading
 from benchmark.report.robustness import write_robustness
 from benchmark.report.studies import import_studies, published_studies, read_studies
 from benchmark.report.tuning import write_tuning
@@ -220,6 +221,7 @@ def report_command(
         write_tuning(published_studies(results), results)
         for message in messages:
             err.print(message, markup=False, highlight=False, soft_wrap=True)
+        insert_reading(results)
         return
     if not evaluations:
         raise UserError(f"There are no runs in {runs}. Start one: python -m benchmark run --dataset synthetic.")
