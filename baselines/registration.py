@@ -7,6 +7,20 @@ from benchmark.hookspecs import Register, hookimpl
 OPTIONS = "baselines.options"
 CONTROL = "control, dermcir benchmark/README.md"
 
+NATIVE = (
+    ("tirg", "TIRG", "batch classification, SGD", "Vo et al., CVPR 2019"),
+    (
+        "clip4cir",
+        "CLIP4Cir",
+        "batch classification in large batches, second stage alone",
+        "Baldrati et al., CVPR Workshops 2022",
+    ),
+    ("val", "VAL", "semi-hard triplets at every level", "Chen et al., CVPR 2020"),
+    ("artemis", "ARTEMIS", "batch classification, learned temperature", "Delmas et al., ICLR 2022"),
+    ("tg-cir", "TGCIR", "batch classification and its teacher's losses", "Wen et al., ACM MM 2023"),
+)
+"""Rivals in their native setting: name, class, what trains them, whose work they are."""
+
 
 @hookimpl
 def register_composers(register: Register) -> None:
@@ -104,6 +118,14 @@ def register_methods(register: Register) -> None:
         summary="product of the two cosines, each moved to 0..1, no training; needs an aligned encoder",
         citation="Radford et al., ICML 2021",
     )
+    for name, cls, trained_by, citation in NATIVE:
+        register(
+            f"{name}-native",
+            f"baselines.{name.replace('-', '_')}_native:{cls}Native",
+            options=f"baselines.native_options:{cls}NativeOptions",
+            summary=f"{name} in its paper's own training: {trained_by}",
+            citation=citation,
+        )
 
 
 @hookimpl

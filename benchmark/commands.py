@@ -28,7 +28,10 @@ from benchmark.report.experiment_files import (
 from benchmark.report.masks import boards as mask_boards
 from benchmark.report.masks import write_masks
 from benchmark.report.publish_masks import import_masks, rebuild_masks
+from benchmark.report.reading import insert_reading
 from benchmark.report.robustness import write_robustness
+from benchmark.report.studies import import_studies, published_studies, read_studies
+from benchmark.report.tuning import write_tuning
 from benchmark.report.writing import write_board
 from benchmark.resolve import dataset_name, make_dataset
 from benchmark.runner import Outcome, Runner, Unit
@@ -205,14 +208,20 @@ def report_command(
     """
     evaluations = report.from_runs(runs)
     checks = records_of_runs(runs)
+    studies, left_out = read_studies(runs)
     if publish:
-        published_experiments(results)  # what is damaged there must be known before anything is written
+        # What is damaged there must be known before anything is written.
+        published_experiments(results)
+        published_studies(results)
         messages = report.publish(evaluations, results, readme, reference)
         messages += publish_experiments(runs, evaluations, results)
         messages += import_masks(checks, results)
         rebuild_masks(results)
+        messages += [*import_studies(studies, results), *left_out]
+        write_tuning(published_studies(results), results)
         for message in messages:
             err.print(message, markup=False, highlight=False, soft_wrap=True)
+        insert_reading(results)
         return
     if not evaluations:
         raise UserError(f"There are no runs in {runs}. Start one: python -m benchmark run --dataset synthetic.")
@@ -226,6 +235,8 @@ def report_command(
     write_robustness(evaluations, folder, reference)
     for checked in mask_boards(checks):
         write_masks(checked, folder)
+    for path in write_tuning(studies, folder):
+        err.print(f"Tuning: {path}", markup=False, highlight=False, soft_wrap=True)
     if with_trec:
         _write_trec(evaluations, folder)
     if pages:

@@ -21,7 +21,13 @@ from tests.encoders.test_open_clip import saved
 REGISTRY = load_registry()
 MODELS = [(kind, name) for kind in ("composers", "scorers", "methods") for name in REGISTRY.components[kind]]
 SMALL: dict[str, dict[str, Any]] = {name: {"width": 32} for name in ("clip4cir", "tg-cir", "tirg", "val")}
-"""Narrower than usual, which takes seconds off; nothing else is set."""
+SMALL |= {f"{name}-native": {"width": 32, "epochs": 16} for name in ("artemis", "tirg")}
+SMALL |= {
+    f"{name}-native": {"width": 32, "epochs": 16, "learning_rate": 5e-3} for name in ("clip4cir", "tg-cir", "val")
+}
+"""Narrower than usual, which takes seconds off. The native setting has a budget of its own, which is cut; the smallest
+rates of the papers are raised to that of the check's training.
+"""
 
 
 def failures(results: tuple[CheckResult, ...]) -> list[str]:
