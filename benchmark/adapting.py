@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
 
 from benchmark.errors import PluginError
 from benchmark.features import FeatureStore, Progress, read_shard, sealed_shard
 from benchmark.files import hash_files, write_atomic
-from benchmark.interfaces import Encoder, ImageFeatures
+from benchmark.interfaces import Encoder, ImageFeatures, TextFeatures
 from benchmark.records import digest
 
 
@@ -139,6 +140,47 @@ class Adaptation:
         taught = [self._contents, self.groups.tolist(), self.criteria.tolist()]
         dealt = [self.part.tolist(), part, self.seed, self.threads]
         return digest([self.encoder.image_fingerprint, taught, dealt])[:32]
+
+
+class MeanOfExperts(Encoder):
+    """The mean of an adaptive encoder's experts as one fixed encoder, for pictures that none of them was taught."""
+
+    def __init__(self, encoder: AdaptiveEncoder, weights: Sequence[Mapping[str, Tensor]]):
+        self.adaptive, self.parts = encoder, len(weights)
+        self.shown = encoder.experts(weights)
+        self.grids, self.text_width, self.aligned = self.shown.grids, encoder.text_width, encoder.aligned
+        self.image_width = self.shown.image_width // self.parts
+        self.level_widths = tuple(width // self.parts for width in self.shown.level_widths)
+
+    @property
+    def image_fingerprint(self) -> str:
+        """Hex digest of the experts and of what comes before them."""
+        return self.shown.image_fingerprint
+
+    @property
+    def text_fingerprint(self) -> str:
+        """Hex digest of the text side, which nobody teaches."""
+        return self.adaptive.text_fingerprint
+
+    def preprocess(self, image: Image.Image) -> Tensor:
+        """Turn an RGB picture into an input (3, h, w)."""
+        return self.shown.preprocess(image)
+
+    def encode_images(self, pixels: Tensor) -> ImageFeatures:
+        """Encode (b, 3, h, w): the mean over the experts of each level (b, p, w) and of pooled (b, w)."""
+        every = self.shown.encode_images(pixels).to("cpu", torch.float16)  # as the cache keeps what each expert shows
+        own = torch.full((len(every.pooled),), -1)
+        levels = tuple(_choose(level, own, self.parts) for level in every.levels)
+        return ImageFeatures(levels, every.grids, _choose(every.pooled, own, self.parts))
+
+    def encode_texts(self, texts: Sequence[str]) -> TextFeatures:
+        """Encode b texts."""
+        return self.adaptive.encode_texts(texts)
+
+    def to(self, device: torch.device) -> None:
+        """Move experts and text side to ``device``."""
+        self.shown.to(device)
+        self.adaptive.to(device)
 
 
 def deal(groups: Tensor, parts: int, seed: int) -> Tensor:

@@ -366,6 +366,18 @@ class Composer(nn.Module):
         """Return the candidate representation of b images. It may not depend on any query."""
         raise NotImplementedError(f"{type(self).__name__} must define embed(images)")
 
+    def compose_text(self, texts: TextFeatures, neutral: ImageFeatures) -> Representation:
+        """Return the query representation of b texts without pictures, for case search. ``neutral`` (b) is the mean
+        picture of the searched cases, and by default the text is composed with it. Optional.
+        """
+        return self.compose(neutral, texts)
+
+    def compose_image(self, images: ImageFeatures) -> Representation:
+        """Return the query representation of b pictures without a text, for case search; by default what ``embed``
+        makes of them, as a case is compared with cases. Optional.
+        """
+        return self.embed(images)
+
     def auxiliary_loss(self, batch: Batch, query: Representation, candidates: Representation) -> Mapping[str, Tensor]:
         """Return named scalar losses to add to the unified objective."""
         return {}

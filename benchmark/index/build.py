@@ -13,13 +13,14 @@ from safetensors.torch import save
 
 from benchmark.config import RunConfig, Strict, cache_folder
 from benchmark.errors import UserError
-from benchmark.features import FeatureStore, Progress, open_image
+from benchmark.features import Progress, open_image
 from benchmark.files import hash_files, only_writer
 from benchmark.index.descriptors import embed_wordings
 from benchmark.index.folder import NEUTRAL, WEIGHTS, WORDINGS, IndexFolder
-from benchmark.index.model import SearchModel, encoder_for, mean_features, pack_features, refuse_unsearchable
+from benchmark.index.model import SearchModel, mean_features, pack_features, refuse_unsearchable
 from benchmark.index.records import IndexedCase, Manifest, Place, Recipe, gathered_facts, model_fingerprint
 from benchmark.index.searcher import open_searcher
+from benchmark.index.seeing import eyes_of_run, named_encoder
 from benchmark.index.stores import make_store
 from benchmark.index.trained import Wanted, find_training, load_method
 from benchmark.interfaces import Case, Dataset, Encoder, Split
@@ -57,19 +58,23 @@ def build(
     view = _one_view(session)
     plan = plan_method(registry, config.methods[0], config.options.get(config.methods[0], {}), config.task)
     refuse_unsearchable(plan)
-    encoder = encoder_for(config, registry, config.seeds[0])
-    path, training = find_training(_wanted(session, plan, encoder, view))
+    path, training = find_training(_wanted(session, plan, named_encoder(config, registry), view))
     weights = (path / WEIGHTS).read_bytes()
-    model = SearchModel(load_method(plan, session.spec, weights), encoder)
     _refuse_other_place(folder, target)
+    eyes = eyes_of_run(session, config.seeds[0])
+    model = SearchModel(load_method(plan, session.spec, weights), eyes.encoder)
     cases = [indexed(session.dataset, case, split, view) for split in splits for case in session.dataset.cases(split)]
-    images = FeatureStore(session.cache, encoder).images([Path(case.picture) for case in cases], progress)
+    images = eyes.show([Path(case.picture) for case in cases], progress)
     vectors = model.candidates(images)
-    tensors = {NEUTRAL: pack_features(mean_features(images)),
-               WORDINGS: {"wordings": embed_wordings(model, session.spec.criteria)}}  # fmt: skip
+    tensors = {
+        NEUTRAL: pack_features(mean_features(images)),
+        WORDINGS: {"wordings": embed_wordings(model, session.spec.criteria)},
+        **eyes.kept,
+    }
+    contents = {WEIGHTS: weights, **{name: save(dict(named)) for name, named in tensors.items()}}
     fingerprint = model_fingerprint(training)
     with only_writer(target.folder, FLAG):
-        files = folder.put_model(fingerprint, {WEIGHTS: weights, **{name: save(t) for name, t in tensors.items()}})
+        files = folder.put_model(fingerprint, contents)
         store = make_store(target.kind, target.folder, fingerprint, target.uri)
         try:
             place = store.create(cases, vectors)

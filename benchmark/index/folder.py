@@ -2,7 +2,8 @@
 
     INDEX/manifest.json         everything but vectors; replaced as the last step of every change
     INDEX/models/KEY/           weights.safetensors, neutral.safetensors (the cases' mean features),
-                                wordings.safetensors (the descriptors' text vectors)
+                                wordings.safetensors (the descriptors' text vectors), and experts.safetensors where
+                                the encoder was taught for the run
     INDEX/states/ or milvus.db  the store's own
 
 A process that dies in the middle leaves the manifest, and so the index, as it was.
@@ -25,6 +26,7 @@ from benchmark.store import as_json
 
 MANIFEST, MODELS = "manifest.json", "models"
 WEIGHTS, NEUTRAL, WORDINGS = "weights.safetensors", "neutral.safetensors", "wordings.safetensors"
+EXPERTS = "experts.safetensors"
 
 
 class IndexFolder:
@@ -72,7 +74,7 @@ class IndexFolder:
             UserError: it is missing or not the one that the index was built with.
         """
         path = self.model(manifest.fingerprint) / name
-        if not path.is_file() or sha256(path) != manifest.files[name]:
+        if not path.is_file() or sha256(path) != manifest.files.get(name):
             raise UserError(f"{path} is missing or not the one that the index was built with. Build the index again.")
         return path.read_bytes()
 

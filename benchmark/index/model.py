@@ -16,18 +16,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from benchmark.adapting import AdaptiveEncoder
-from benchmark.config import RunConfig
 from benchmark.containment import contained
 from benchmark.errors import PluginError, UserError
 from benchmark.index.stores import Vectors
 from benchmark.interfaces import Block, Blocks, Encoder, ImageFeatures, Representation, TextFeatures
 from benchmark.methods import MethodPlan
-from benchmark.registry import Registry
-from benchmark.rendering import UNSTATED
 from benchmark.report.html.attention import candidate_masks, mask_names, upsampled
 from benchmark.report.html.footprint import Box, seen_part
-from benchmark.resolve import make_encoder
 from benchmark.training import ComposedMethod, evaluating
 
 WHOLE = "whole"
@@ -42,26 +37,6 @@ def computing(module: nn.Module) -> Iterator[None]:
     """Run a plugin's code alone, contained and without gradients."""
     with ONE_AT_A_TIME, contained(), torch.inference_mode(), evaluating(module):
         yield
-
-
-def encoder_for(config: RunConfig, registry: Registry, seed: int) -> Encoder:
-    """Return the encoder of the weights of ``seed``. The one place where case search gets an encoder.
-
-    Raises:
-        UserError: the encoder is taught anew for every seed, which an index can't store yet.
-    """
-    if config.finetune:
-        raise UserError(
-            "finetune: each of its methods has an encoder of its own, and no index can hold one yet: build the index "
-            "from a run without it."
-        )
-    encoder = make_encoder(registry, config)[0]
-    if isinstance(encoder, AdaptiveEncoder):
-        raise UserError(
-            f"{config.encoder} is taught anew for every seed, and no index can hold what it was taught: build the "
-            "index from a run with a fixed encoder, such as packaged."
-        )
-    return encoder
 
 
 @dataclass(frozen=True)
@@ -109,8 +84,8 @@ class SearchModel:
     def ask(self, images: ImageFeatures | None, text: str | None) -> Asked:
         """Return the query of one picture, of a text, or of both.
 
-        A text alone is composed with the mean features of the cases that the index was built from. A picture alone is
-        compared as a case is with cases: through ``embed``, without any text.
+        What either alone asks is up to the composer; unless it says otherwise, a text is composed with the mean
+        features of the cases that the index was built from, and a picture is compared as a case is with cases.
 
         Raises:
             UserError: there is neither, or the text alone has no picture to be composed with.
@@ -121,14 +96,16 @@ class SearchModel:
         if (modality == "text" and not text) or (modality == "image" and images is None):
             raise UserError(f"This method reads the {modality} of a query alone: give it one.")
         with computing(self.method.model):
-            if text or modality == "text":
-                shown = images if images is not None else self.neutral
-                assert shown is not None, "an index has neutral features"
-                query = self.method.composer.compose(shown.to("cpu"), self.texts([text or UNSTATED]).to("cpu"))
-            else:
-                assert images is not None
-                query = self.method.composer.embed(images.to("cpu"))
-            return self._asked(query)
+            return self._asked(self._query(images, text))
+
+    def _query(self, images: ImageFeatures | None, text: str | None) -> Representation:
+        composer = self.method.composer
+        if images is None:
+            assert text and self.neutral is not None, "ask() has looked, and an index has neutral features"
+            return composer.compose_text(self.texts([text]).to("cpu"), self.neutral.to("cpu"))
+        if not text:
+            return composer.compose_image(images.to("cpu"))
+        return composer.compose(images.to("cpu"), self.texts([text]).to("cpu"))
 
     def _asked(self, query: Representation) -> Asked:
         layout = self.method.scorer.blocks(query)

@@ -17,8 +17,9 @@ from benchmark.config import RunConfig
 from benchmark.errors import UserError, near_misses
 from benchmark.index.descriptors import Understood, understand
 from benchmark.index.folder import NEUTRAL, WEIGHTS, WORDINGS, IndexFolder, refuse_other_encoder
-from benchmark.index.model import Asked, SearchModel, encoder_for, parts, unpack_features, weights
+from benchmark.index.model import Asked, SearchModel, parts, unpack_features, weights
 from benchmark.index.records import Filters, IndexedCase, Manifest, model_fingerprint
+from benchmark.index.seeing import encoder_of_index, named_encoder
 from benchmark.index.stores import Found, Vectors
 from benchmark.index.trained import load_method
 from benchmark.interfaces import Blocks, ImageFeatures
@@ -117,8 +118,9 @@ def open_searcher(path: Path, plugins: tuple[str, ...] = (), cache: Path | None 
     method = _method(folder, manifest, registry)
     recipe, recorded = manifest.recipe, manifest.training.encoder
     config = RunConfig(dataset=recipe.dataset, encoder=recipe.encoder, options=recipe.options, cache=cache)
-    encoder = encoder_for(config, registry, recipe.seed)
+    encoder = named_encoder(config, registry)
     refuse_other_encoder(path, recorded, encoder.image_fingerprint, encoder.text_fingerprint)
+    encoder = encoder_of_index(folder, manifest, encoder)
     neutral = unpack_features(load(folder.model_file(manifest, NEUTRAL)), manifest.spec.grids)
     known = load(folder.model_file(manifest, WORDINGS))["wordings"]
     return Searcher(path, manifest, SearchModel(method, encoder, neutral), known)

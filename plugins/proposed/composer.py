@@ -94,16 +94,39 @@ class HierarchicalComposer(Composer):
         ``text_groups`` (b, groups) and ``text_values`` (b, sum of values), both logits.
         """
         levels = self._levels(images)
+        seen = self._each(self.region_experts, self._regions(levels)[0])
+        return self._query(levels, texts, seen, self.image_expert(images.pooled))
+
+    def compose_text(self, texts: TextFeatures, neutral: ImageFeatures) -> Representation:
+        """Return the query of texts alone: tokens are composed with the neutral picture, and evidence is that of the
+        words alone. What a mean picture is evidence for, the commonest values, would outvote what is said.
+        """
+        return self._query(self._levels(neutral), texts, None, None)
+
+    def compose_image(self, images: ImageFeatures) -> Representation:
+        """Return the query of pictures alone: evidence is that of the picture. ``embed`` would complete the blocks to
+        unit length, so that what is unsure would come near to all else that is.
+        """
+        seen = self._each(self.region_experts, self._regions(self._levels(images))[0])
+        local = [block.query(logits) for logits, block in zip(seen, self.value_prototypes, strict=True)]  # type: ignore[operator]
+        return {
+            "global": self.group_prototypes.query(self.image_expert(images.pooled)),
+            "local": torch.stack(local, dim=1),
+        }
+
+    def _query(
+        self, levels: list[Tensor], texts: TextFeatures, seen: list[Tensor] | None, image: Tensor | None
+    ) -> Representation:
+        """Compose ``texts`` with ``levels``; add the evidence of the regions (b, v_i) each and of the whole picture
+        (b, groups), where there is a picture.
+        """
         summary, tokens = self._hierarchy(levels, texts)
-        regions, _ = self._regions(levels)
-        words = self._words(tokens, texts.mask)
-        image, text = self.image_expert(images.pooled), self.text_expert(texts.pooled)
-        seen, said = self._each(self.region_experts, regions), self._each(self.word_experts, words)
-        evidence = [
-            self._apart(one, self.labelled) + self._apart(two, self.labelled)
-            for one, two in zip(seen, said, strict=True)
-        ]
-        whole = self._apart(image, self.grouped) + self._apart(text, self.grouped)
+        said, text = self._each(self.word_experts, self._words(tokens, texts.mask)), self.text_expert(texts.pooled)
+        evidence = [self._apart(one, self.labelled) for one in said]
+        whole = self._apart(text, self.grouped)
+        if seen is not None and image is not None:
+            evidence = [self._apart(one, self.labelled) + two for one, two in zip(seen, evidence, strict=True)]
+            whole = self._apart(image, self.grouped) + whole
         if self.summary is not None:
             whole = whole + self.summary(self.summary_dropout(summary))
         local = [block.query(logits) for logits, block in zip(evidence, self.value_prototypes, strict=True)]  # type: ignore[operator]

@@ -7,15 +7,21 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from benchmark.cli import app
+from benchmark.config import build_config
 from benchmark.errors import UserError
+from benchmark.features import open_image
 from benchmark.index import build as building
 from benchmark.index.extras import require
 from benchmark.index.folder import IndexFolder
 from benchmark.index.searcher import open_searcher
+from benchmark.registry import load_registry
+from benchmark.runner import Runner
+from benchmark.session import Session
 from tests.conftest import FAST, TOY, TOY_RUN, Command
 from tests.searching import build_toy
 from tests.test_cli import refused
@@ -212,3 +218,33 @@ def test_trained_weights_are_those_of_the_run(toy_index: Path) -> None:
     assert manifest.count == 72 and manifest.facts["split"] == ("test", "train", "valid")
     assert all(Path(name).is_absolute() for name in manifest.recipe.plugins)
     assert TOY_RUN[2] in manifest.recipe.plugins
+
+
+def test_an_index_keeps_the_experts_of_an_adaptive_encoder(tmp_path: Path) -> None:
+    plugins = (str(TOY), str(Path(TOY).with_name("toy_adaptive.py")))
+    flags = {"methods": "proposed", "dataset": "toy", "encoder": "nearest-colour", "seeds": "0", "controls": False}
+    where = {"runs": tmp_path / "runs", "cache": tmp_path / "cache", "plugins": ",".join(plugins), "jobs": 1}
+    settings = ("training.epochs=2", "training.batch_size=24", "proposed.width=16")
+    config = build_config({**flags, **where}, None, settings)
+    registry = load_registry(config.plugins)
+    runner = Runner(config, registry)
+    assert not runner.run(runner.units()).failures
+    building.build(config, registry, building.ALL_SPLITS, building.Target(tmp_path / "index"))
+    shutil.rmtree(tmp_path / "cache")  # the index alone must do
+    searcher = open_searcher(tmp_path / "index")
+    session = Session(config, registry)
+    queries, gallery = session.sight(0, 0).queries(), session.sight(0, 0).gallery()
+    method = searcher.model.method
+    stored = np.stack([searcher.store.get([name])[0].vector for name in gallery.ids])
+    assert stored == pytest.approx(searcher.model.candidates(gallery.images), abs=1e-3)
+    case = session.trials[0].queries[0]
+    images = searcher.model.features([open_image(case.images["dermoscopic"])])
+    assert images.pooled == pytest.approx(queries.images.pooled[:1], abs=2e-3)
+    asked = searcher.ask(images, session.questions(session.trials[0]).texts[0])
+    expected = method.score(queries, gallery)[0]
+    scores = {hit.case.id: hit.score for hit in searcher.rank(asked, 72, filters={"split": "test"})}
+    assert [scores[name] for name in gallery.ids] == pytest.approx(expected.tolist(), abs=2e-3)
+    (experts,) = (tmp_path / "index").glob("models/*/experts.safetensors")
+    experts.write_bytes(experts.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(UserError, match=r"experts\.safetensors is missing or not the one"):
+        open_searcher(tmp_path / "index")

@@ -152,3 +152,17 @@ def test_every_parameter_has_a_gradient() -> None:
     loss.backward()  # type: ignore[union-attr]
     missing = [name for name, parameter in made.named_parameters() if parameter.grad is None]
     assert not missing
+
+
+@torch.no_grad()
+def test_words_alone_and_a_picture_alone_bring_their_own_evidence() -> None:
+    made, seen, said = composer(), images(4), texts(4)
+    both = made.compose(seen, said)
+    words = made.compose_text(said, seen)
+    assert words["text_values"] == pytest.approx(both["text_values"]), "tokens are composed as ever"
+    assert words["global"] == pytest.approx(made.group_prototypes.query(words["text_groups"]))
+    assert not torch.allclose(words["global"], both["global"])
+    picture, candidate = made.compose_image(seen), made.embed(seen)
+    assert picture["global"] == pytest.approx(made.group_prototypes.query(candidate["image_groups"]))
+    assert picture["local"][..., -1].abs().max() == 0, "a query is not completed to unit length"
+    assert picture["local"][..., :-1] == pytest.approx(candidate["local"][..., :-1])
