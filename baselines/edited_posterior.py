@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.edited_options import EditedPosteriorOptions
+from benchmark.evidence import given_values
 from benchmark.interfaces import FeatureSpec, FitContext, Gallery, LabelledSet, Method, Queries
 from benchmark.training import evaluating, fit_module, make_batch
 
@@ -39,12 +40,12 @@ class EditedPosterior(Method):
     def __init__(self, spec: FeatureSpec, options: EditedPosteriorOptions):
         super().__init__(spec, options)
         values = [len(criterion.values) for criterion in spec.criteria] or [spec.groups]
-        self.model = nn.ModuleDict(
-            {
-                "image": _Heads(spec.image_width, values, options),
-                "text": _Heads(spec.text_width, [count + 1 for count in values], options),
-            }
-        )
+        image = _Heads(spec.image_width, values, options)
+        text = _Heads(spec.text_width, [count + 1 for count in values], options)
+        # The heads of the image start from what the encoder itself says of the criteria, where it does.
+        heads = image.heads if spec.criteria else []
+        self.given = nn.ModuleList(given_values(spec, i, head) for i, head in enumerate(heads))  # type: ignore[arg-type]
+        self.model = nn.ModuleDict({"image": image, "text": text, "given": self.given})
         self.device = torch.device("cpu")
 
     def fit(self, train: LabelledSet, valid: LabelledSet, context: FitContext) -> None:
@@ -86,8 +87,11 @@ class EditedPosterior(Method):
 
     def _logits(self, side: str, pooled: Tensor) -> list[Tensor]:
         """Return the logits of one expert, (b, v) or (b, v + 1) a criterion; the last of a text is "not named"."""
-        logits: list[Tensor] = self.model[side](pooled.to(self.device, torch.float32))
-        return logits
+        pooled = pooled.to(self.device, torch.float32)
+        logits: list[Tensor] = self.model[side](pooled)
+        if side == "text" or not len(self.given):
+            return logits
+        return [own + given(pooled) for own, given in zip(logits, self.given, strict=True)]
 
     def _values(self, pooled: Tensor) -> list[Tensor]:
         """Return p_k(v | image), (b, v) a criterion."""

@@ -8,7 +8,8 @@ Robertson, Journal of Documentation, 1977): a near-ceiling for the same informat
     p(group | image) = softmax(logits_image),  p(group | image, text) = softmax(logits_image + logits_text)
 
 The two experts are fitted apart, each with its own cross entropy, so that neither can lean on the other. Batches are
-balanced, so the prior is uniform. Shapes: b batch, q queries, g candidates, k groups.
+balanced, so the prior is uniform. Where the encoder itself shows evidence for the groups, logits_image starts from it
+(benchmark/evidence.py). Shapes: b batch, q queries, g candidates, k groups.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.options import PosteriorOptions
+from benchmark.evidence import Given, given_groups
 from benchmark.interfaces import FeatureSpec, FitContext, Gallery, LabelledSet, Method, Queries
 from benchmark.objective import CriterionHeads
 from benchmark.training import evaluating, fit_module, make_batch
@@ -34,7 +36,8 @@ class Posterior(Method):
         self.width = width
         trunks = {"image": _trunk(spec.image_width, width, drop), "text": _trunk(spec.text_width, width, drop)}
         heads = {f"{side}_groups": nn.Linear(width, spec.groups) for side in trunks}
-        self.model = nn.ModuleDict({**trunks, **heads})
+        given = given_groups(spec, heads["image_groups"])
+        self.model = nn.ModuleDict({**trunks, **heads, "image_given": given, "text_given": Given(None)})
         self.device = torch.device("cpu")
 
     def fit(self, train: LabelledSet, valid: LabelledSet, context: FitContext) -> None:
@@ -46,10 +49,10 @@ class Posterior(Method):
 
         def loss(rows: Tensor) -> dict[str, Tensor]:
             batch, cases = make_batch(train, rows, context.device)
-            features = self.model["image"](train.images[cases].pooled.to(context.device, torch.float32))
-            text = self._logits("text", train.texts[rows].pooled)
+            features, image = self._seen("image", train.images[cases].pooled)
+            _, text = self._seen("text", train.texts[rows].pooled)
             terms = {
-                "image": F.cross_entropy(self.model["image_groups"](features), batch.groups),
+                "image": F.cross_entropy(image, batch.groups),
                 "text": F.cross_entropy(text, batch.query_groups),
             }
             if weight and values:
@@ -79,7 +82,13 @@ class Posterior(Method):
 
     def _logits(self, side: str, pooled: Tensor) -> Tensor:
         """Return the group logits (b, k) of one expert."""
-        return self.model[f"{side}_groups"](self.model[side](pooled.to(self.device, torch.float32)))
+        return self._seen(side, pooled)[1]
+
+    def _seen(self, side: str, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the hidden features (b, width) of one expert, and its group logits (b, k)."""
+        pooled = pooled.to(self.device, torch.float32)
+        hidden = self.model[side](pooled)
+        return hidden, self.model[f"{side}_groups"](hidden) + self.model[f"{side}_given"](pooled)
 
 
 def _trunk(width: int, hidden: int, dropout: float) -> nn.Module:

@@ -205,7 +205,8 @@ class FeatureSpec:
     the number of groups, the criteria of the dataset, and whether pooled image and text share one space.
     ``complete_texts``: a query's text states the findings of its own case, so that it speaks of the case's group too
     (``case-search``), not only what is to change (``modification``). ``criterion_labels``: the codes of criteria in a
-    batch may be learnt from (``training.criterion_weight`` is not 0).
+    batch may be learnt from (``training.criterion_weight`` is not 0). ``evidence``: image features are those of
+    benchmark/evidence.py.
     """
 
     level_widths: tuple[int, ...]
@@ -217,6 +218,7 @@ class FeatureSpec:
     aligned: bool = False
     complete_texts: bool = True
     criterion_labels: bool = True
+    evidence: bool = False
 
 
 class Encoder(ABC):
@@ -230,6 +232,8 @@ class Encoder(ABC):
     text_width: int
     aligned: bool = False
     """True where pooled image and pooled text lie in one space, of one width, so that their cosine means something."""
+    evidence: bool = False
+    """True where image features are log-probabilities of groups and criteria, as benchmark/evidence.py says."""
 
     @property
     @abstractmethod

@@ -111,6 +111,7 @@ class Session:
             groups=len(self.dataset.groups),
             criteria=tuple(self.dataset.criteria),
             aligned=e.aligned,
+            evidence=e.evidence,
             complete_texts=self.task == CASE_SEARCH.name,
             criterion_labels=self.config.training.criterion_weight > 0,
         )

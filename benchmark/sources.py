@@ -11,10 +11,11 @@ from pathlib import Path
 from benchmark.files import sha256
 
 HARNESS = frozenset(
-    f"benchmark.{name}" for name in ("training", "objective", "evaluation", "targeted", "finetuning", "live")
+    f"benchmark.{name}"
+    for name in ("training", "objective", "evaluation", "evidence", "targeted", "finetuning", "live")
 )
-"""The files of the harness that shape what a method learns: loop, loss, the score that chooses a checkpoint, the
-batches of ``modification``, and the joint training with an encoder."""
+"""The files of the harness that shape what a method learns: loop, loss, the score that chooses a checkpoint, how
+classifiers start from evidence, the batches of ``modification``, and the joint training with an encoder."""
 FOREIGN = frozenset({"benchmark", "torch", *sys.stdlib_module_names})
 """Packages whose bases do not count: their versions are in the record."""
 

@@ -46,6 +46,7 @@ class AdaptedEncoder(AdaptiveEncoder):
     """Evidence for groups and criteria from experts that were fine-tuned on the training cases."""
 
     text_width = MiniLM.width
+    evidence = True
     quick: ClassVar[Mapping[str, Any]] = {"height": 64, "width": 64, "views": 1, "steps": 1}
 
     def __init__(self, name: str, options: AdaptedOptions):

@@ -17,6 +17,10 @@ OUR READING of what it leaves open:
   Computation, 2002). The global block is the same over prototypes of the whole image, pooled image and pooled text.
 - A candidate's block is completed to unit length in a coordinate that every query has as zero. So each cosine ranks by
   the inner product above, which for orthogonal prototypes is the probability that query and candidate agree.
+- An encoder that itself shows evidence for groups and criteria (benchmark/evidence.py) is believed first: experts of
+  the image learn what to add to what it says of the whole, and of a criterion in its region.
+- The text's expert of groups reads the values that the words state, not the pooled text: few cases suffice to learn
+  what seven findings say of a group.
 - The experts are trained apart, each by its own classification of the group or of the criterion that its mask is tied
   to, and the contrastive objective learns what joins them: trained together, the text side, which names a training case
   by its wording, silences the image side.
@@ -39,6 +43,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmark.evidence import Given, given_groups, given_values
 from benchmark.interfaces import Batch, Composer, FeatureSpec, ImageFeatures, Representation, TextFeatures
 from plugins.proposed.options import HierarchicalOptions
 
@@ -74,11 +79,21 @@ class HierarchicalComposer(Composer):
         self.mask_queries = nn.Parameter(torch.randn(self.masks, d) * d**-0.5)
         self.text_queries = nn.Parameter(torch.randn(self.masks, d) * d**-0.5)
         self.values = nn.Linear(d, d)
+        # What is stated says of the group what it says through the criteria, and few cases suffice to learn that.
+        self.through_values = options.text_groups == "criteria" and self.labelled and self.grouped
+        text_width = sum(values) if self.through_values else spec.text_width
         self.image_expert, self.text_expert = (
-            _expert(width, d, groups, options.expert_dropout) for width in (spec.image_width, spec.text_width)
+            _expert(width, d, groups, options.expert_dropout) for width in (spec.image_width, text_width)
         )
         self.region_experts, self.word_experts = (
             nn.ModuleList(nn.Linear(d, count) for count in values) for _ in ("regions", "words")
+        )
+        # Where the encoder itself shows evidence, that of the whole picture and of each region is what experts correct.
+        last: nn.Linear = self.image_expert[-1]  # type: ignore[assignment]
+        self.given = given_groups(spec, last) if self.grouped else Given(None)
+        self.given_values = nn.ModuleList(
+            given_values(spec, i, expert) if self.tied else Given(None)  # type: ignore[arg-type]
+            for i, expert in enumerate(self.region_experts)
         )
         self.group_prototypes = Prototypes(groups, d)
         self.value_prototypes = nn.ModuleList(Prototypes(count, d) for count in values)
@@ -94,8 +109,7 @@ class HierarchicalComposer(Composer):
         ``text_groups`` (b, groups) and ``text_values`` (b, sum of values), both logits.
         """
         levels = self._levels(images)
-        seen = self._each(self.region_experts, self._regions(levels)[0])
-        return self._query(levels, texts, seen, self.image_expert(images.pooled))
+        return self._query(levels, texts, self._seen(images, levels)[0], self._whole(images))
 
     def compose_text(self, texts: TextFeatures, neutral: ImageFeatures) -> Representation:
         """Return the query of texts alone: tokens are composed with the neutral picture, and evidence is that of the
@@ -107,10 +121,10 @@ class HierarchicalComposer(Composer):
         """Return the query of pictures alone: evidence is that of the picture. ``embed`` would complete the blocks to
         unit length, so that what is unsure would come near to all else that is.
         """
-        seen = self._each(self.region_experts, self._regions(self._levels(images))[0])
+        seen, _ = self._seen(images, self._levels(images))
         local = [block.query(logits) for logits, block in zip(seen, self.value_prototypes, strict=True)]  # type: ignore[operator]
         return {
-            "global": self.group_prototypes.query(self.image_expert(images.pooled)),
+            "global": self.group_prototypes.query(self._whole(images)),
             "local": torch.stack(local, dim=1),
         }
 
@@ -121,7 +135,8 @@ class HierarchicalComposer(Composer):
         (b, groups), where there is a picture.
         """
         summary, tokens = self._hierarchy(levels, texts)
-        said, text = self._each(self.word_experts, self._words(tokens, texts.mask)), self.text_expert(texts.pooled)
+        said = self._each(self.word_experts, self._words(tokens, texts.mask))
+        text = self.text_expert(_stated(said) if self.through_values else texts.pooled)
         evidence = [self._apart(one, self.labelled) for one in said]
         whole = self._apart(text, self.grouped)
         if seen is not None and image is not None:
@@ -141,8 +156,7 @@ class HierarchicalComposer(Composer):
         """Return the candidate: ``global`` (b, d), ``local`` (b, m, d), its ``masks`` (b, m, n), and the logits
         ``image_groups`` (b, groups) and ``image_values`` (b, sum of values).
         """
-        regions, masks = self._regions(self._levels(images))
-        image, seen = self.image_expert(images.pooled), self._each(self.region_experts, regions)
+        image, (seen, masks) = self._whole(images), self._seen(images, self._levels(images))
         pairs = zip(seen, self.value_prototypes, strict=True)
         local = [block.candidate(self._apart(one, self.labelled)) for one, block in pairs]  # type: ignore[operator]
         return {
@@ -185,6 +199,21 @@ class HierarchicalComposer(Composer):
     def _each(experts: nn.ModuleList, features: Tensor) -> list[Tensor]:
         """Return the logits (b, v_i) of expert i on features (b, m, d)."""
         return [expert(features[:, i]) for i, expert in enumerate(experts)]
+
+    def _whole(self, images: ImageFeatures) -> Tensor:
+        """Return the image's evidence for the groups, logits (b, groups)."""
+        logits: Tensor = self.image_expert(images.pooled) + self.given(images.pooled)
+        return logits
+
+    def _seen(self, images: ImageFeatures, levels: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+        """Return the evidence of each region, logits (b, v_i), and the masks (b, m, n)."""
+        regions, masks = self._regions(levels)
+        seen = self._each(self.region_experts, regions)
+        if self.spec.evidence:
+            shown = masks @ torch.cat([images.levels[i] for i in self.levels], dim=1)  # (b, m, w)
+            pairs = zip(seen, self.given_values, strict=True)
+            seen = [logits + given(shown[:, i]) for i, (logits, given) in enumerate(pairs)]
+        return seen, masks
 
     def _levels(self, images: ImageFeatures) -> list[Tensor]:
         """Project every chosen level to (b, n_l, d) and mark it with its embedding."""
@@ -249,11 +278,16 @@ def chosen_levels(spec: FeatureSpec, levels: Literal["both", "fine", "coarse"]) 
     return tuple(i for i, area in enumerate(areas) if area in wanted)
 
 
+def _stated(said: list[Tensor]) -> Tensor:
+    """Return the probability of every value (b, sum of values) under the words; reading is taught by criteria alone."""
+    return torch.cat([logits.detach().softmax(dim=-1) for logits in said], dim=-1)
+
+
 def _projection(width: int, d: int, dropout: float) -> nn.Module:
     return nn.Sequential(nn.LayerNorm(width), nn.Dropout(dropout), nn.Linear(width, d))
 
 
-def _expert(width: int, d: int, classes: int, dropout: float) -> nn.Module:
+def _expert(width: int, d: int, classes: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(_projection(width, d, dropout), nn.GELU(), nn.Dropout(dropout), nn.Linear(d, classes))
 
 

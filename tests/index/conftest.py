@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,3 +40,26 @@ def service(toy_index: Path, tirg_index: Path) -> Iterator[str]:
     """The address of a service over both indexes."""
     with serving((toy_index, tirg_index)) as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URI of a Milvus server in a process of its own, here that of milvus-lite."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    where = ("--data-dir", str(tmp_path_factory.mktemp("milvus") / "data"), "--host", "127.0.0.1", "--port", str(port))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "milvus_lite", "server", *where], env={**os.environ, "PYTHONUNBUFFERED": "1"}
+    )
+    try:
+        for _ in range(300):
+            with socket.socket() as line:
+                if line.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            assert process.poll() is None, "the server did not start"
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)

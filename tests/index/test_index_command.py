@@ -195,8 +195,12 @@ def test_another_store_does_not_take_an_index_over(own_index: Path, toy_page: Pa
         build_toy(toy_page, own_index, kind="milvus")
 
 
-def test_milvus_finds_what_faiss_finds(toy_index: Path, toy_page: Path, tmp_path: Path) -> None:
-    build_toy(toy_page, tmp_path / "m", kind="milvus")
+@pytest.mark.parametrize("server", [False, True])
+def test_milvus_finds_what_faiss_finds(
+    toy_index: Path, toy_page: Path, tmp_path: Path, server: bool, request: pytest.FixtureRequest
+) -> None:
+    uri = request.getfixturevalue("milvus_server") if server else ""
+    build_toy(toy_page, tmp_path / "m", kind="milvus", uri=uri)
     answers = []
     for folder in (toy_index, tmp_path / "m"):
         searcher = open_searcher(folder)

@@ -24,9 +24,10 @@ def case(name: str, **facts: str) -> IndexedCase:
 CASES = [case("a", site="back"), case("b", site='a "b" \\ c'), case("c", site="back", sex="f"), case("é/../d", sex="f")]
 
 
-@pytest.fixture(params=["faiss", "milvus"])
+@pytest.fixture(params=["faiss", "milvus", "milvus by URI"])
 def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[VectorStore, Place]]:
-    store = make_store(request.param, tmp_path / "index", MODEL)
+    uri = request.getfixturevalue("milvus_server") if request.param == "milvus by URI" else ""
+    store = make_store(request.param.split()[0], tmp_path / "index", MODEL, uri)
     place = store.create(CASES, VECTORS)
     store.open(place)
     yield store, place
