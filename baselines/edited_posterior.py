@@ -43,8 +43,8 @@ class EditedPosterior(Method):
         image = _Heads(spec.image_width, values, options)
         text = _Heads(spec.text_width, [count + 1 for count in values], options)
         # The heads of the image start from what the encoder itself says of the criteria, where it does.
-        heads = image.heads if spec.criteria else []
-        self.given = nn.ModuleList(given_values(spec, i, head) for i, head in enumerate(heads))  # type: ignore[arg-type]
+        heads = [head for head in image.heads if isinstance(head, nn.Linear)] if spec.criteria else []
+        self.given = nn.ModuleList(given_values(spec, i, head) for i, head in enumerate(heads))
         self.model = nn.ModuleDict({"image": image, "text": text, "given": self.given})
         self.device = torch.device("cpu")
 
