@@ -162,6 +162,24 @@ def images_have_shapes(subject: EncoderSubject) -> None:
         _check_values(f"level {i}", level, expected[i])
 
 
+def evidence_is_probable(subject: EncoderSubject) -> None:
+    """What an encoder calls evidence are log-probabilities of the groups, then of each criterion's values."""
+    cls = subject.component.load()
+    if not (getattr(cls, "evidence", False) and issubclass(cls, AdaptiveEncoder)):
+        raise NotApplicable("its features are free")
+    classes, images = (2, 2), subject.images()  # of ``taught``
+    for what, values in (("pooled", images.pooled), *((f"level {i}", one) for i, one in enumerate(images.levels))):
+        if values.shape[-1] != sum(classes):
+            raise Failed(
+                f"{what} is {values.shape[-1]} wide, expected {sum(classes)}", "one column a group and a value"
+            )
+        sums = torch.stack([one.exp().sum(-1) for one in values.float().split(classes, dim=-1)])
+        if not torch.allclose(sums, torch.ones_like(sums), atol=1e-2):
+            raise Failed(
+                f"{what}: probabilities sum to {float(sums.min()):.3g} to {float(sums.max()):.3g}", "log_softmax"
+            )
+
+
 def images_do_not_meet(subject: EncoderSubject) -> None:
     """A picture's features do not depend on its batch."""
     whole, alone = subject.images(), subject.images(slice(1, 2))
@@ -232,6 +250,7 @@ ENCODER_CHECKS = (
     Step(PREPARES, preprocessing_is_uniform, (BUILDS,), "preprocess(image) gets an RGB picture of any size"),
     Step(IMAGES, images_have_shapes, (STATES, PREPARES), "encode_images(pixels) gets (b, 3, h, w), float32"),
     Step(READS, texts_have_shapes, (STATES,), "encode_texts(texts) gets a list of b strings"),
+    Step("evidence is log-probabilities", evidence_is_probable, (IMAGES,), "or leave `evidence` False"),
     Step("encoding twice gives the same", encoding_is_repeatable, (IMAGES, READS)),
     Step("a picture does not depend on its batch", images_do_not_meet, (IMAGES,)),
     Step("a text does not depend on its batch", texts_do_not_meet, (READS,)),

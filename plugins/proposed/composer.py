@@ -19,8 +19,6 @@ OUR READING of what it leaves open:
   the inner product above, which for orthogonal prototypes is the probability that query and candidate agree.
 - An encoder that itself shows evidence for groups and criteria (benchmark/evidence.py) is believed first: experts of
   the image learn what to add to what it says of the whole, and of a criterion in its region.
-- The text's expert of groups reads the values that the words state, not the pooled text: few cases suffice to learn
-  what seven findings say of a group.
 - The experts are trained apart, each by its own classification of the group or of the criterion that its mask is tied
   to, and the contrastive objective learns what joins them: trained together, the text side, which names a training case
   by its wording, silences the image side.
@@ -79,11 +77,8 @@ class HierarchicalComposer(Composer):
         self.mask_queries = nn.Parameter(torch.randn(self.masks, d) * d**-0.5)
         self.text_queries = nn.Parameter(torch.randn(self.masks, d) * d**-0.5)
         self.values = nn.Linear(d, d)
-        # What is stated says of the group what it says through the criteria, and few cases suffice to learn that.
-        self.through_values = options.text_groups == "criteria" and self.labelled and self.grouped
-        text_width = sum(values) if self.through_values else spec.text_width
         self.image_expert, self.text_expert = (
-            _expert(width, d, groups, options.expert_dropout) for width in (spec.image_width, text_width)
+            _expert(width, d, groups, options.expert_dropout) for width in (spec.image_width, spec.text_width)
         )
         self.region_experts, self.word_experts = (
             nn.ModuleList(nn.Linear(d, count) for count in values) for _ in ("regions", "words")
@@ -135,8 +130,7 @@ class HierarchicalComposer(Composer):
         (b, groups), where there is a picture.
         """
         summary, tokens = self._hierarchy(levels, texts)
-        said = self._each(self.word_experts, self._words(tokens, texts.mask))
-        text = self.text_expert(_stated(said) if self.through_values else texts.pooled)
+        said, text = self._each(self.word_experts, self._words(tokens, texts.mask)), self.text_expert(texts.pooled)
         evidence = [self._apart(one, self.labelled) for one in said]
         whole = self._apart(text, self.grouped)
         if seen is not None and image is not None:
@@ -276,11 +270,6 @@ def chosen_levels(spec: FeatureSpec, levels: Literal["both", "fine", "coarse"]) 
     areas = [height * width for height, width in spec.grids]
     wanted = {"both": areas, "fine": [max(areas)], "coarse": [min(areas)]}[levels]
     return tuple(i for i, area in enumerate(areas) if area in wanted)
-
-
-def _stated(said: list[Tensor]) -> Tensor:
-    """Return the probability of every value (b, sum of values) under the words; reading is taught by criteria alone."""
-    return torch.cat([logits.detach().softmax(dim=-1) for logits in said], dim=-1)
 
 
 def _projection(width: int, d: int, dropout: float) -> nn.Module:

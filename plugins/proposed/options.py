@@ -23,9 +23,6 @@ class HierarchicalOptions(_Options):
     expert_dropout: float = Field(0.3, ge=0, lt=1, description="dropout in the experts of pooled image and text")
     levels: Literal["both", "fine", "coarse"] = Field("both", description="levels of the image that are read")
     summary: bool = Field(False, description="let a [CLS] token correct the global query")
-    text_groups: Literal["criteria", "pooled"] = Field(
-        "criteria", description="what the text's expert of groups reads: the values read from the words, or pooled text"
-    )
     apart: bool = Field(True, description="keep the contrastive objective from experts that classify")
     diversity: float = Field(0.1, ge=0, description="weight of the penalty on masks that look alike")
 
