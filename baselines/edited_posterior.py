@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from baselines.edited_options import EditedPosteriorOptions
-from benchmark.evidence import given_values
+from benchmark.evidence import given_groups, given_values
 from benchmark.interfaces import FeatureSpec, FitContext, Gallery, LabelledSet, Method, Queries
 from benchmark.training import evaluating, fit_module, make_batch
 
@@ -42,9 +42,9 @@ class EditedPosterior(Method):
         values = [len(criterion.values) for criterion in spec.criteria] or [spec.groups]
         image = _Heads(spec.image_width, values, options)
         text = _Heads(spec.text_width, [count + 1 for count in values], options)
-        # The heads of the image start from what the encoder itself says of the criteria, where it does.
-        heads = [head for head in image.heads if isinstance(head, nn.Linear)] if spec.criteria else []
-        self.given = nn.ModuleList(given_values(spec, i, head) for i, head in enumerate(heads))
+        # The heads of the image start from what the encoder itself says, where it says something.
+        given = [given_values(spec, i, image.last(i)) for i in range(len(spec.criteria))]
+        self.given = nn.ModuleList(given or [given_groups(spec, image.last(0))])
         self.model = nn.ModuleDict({"image": image, "text": text, "given": self.given})
         self.device = torch.device("cpu")
 
@@ -89,7 +89,7 @@ class EditedPosterior(Method):
         """Return the logits of one expert, (b, v) or (b, v + 1) a criterion; the last of a text is "not named"."""
         pooled = pooled.to(self.device, torch.float32)
         logits: list[Tensor] = self.model[side](pooled)
-        if side == "text" or not len(self.given):
+        if side == "text":
             return logits
         return [own + given(pooled) for own, given in zip(logits, self.given, strict=True)]
 
@@ -108,6 +108,10 @@ class _Heads(nn.Module):
             nn.LayerNorm(width), nn.Dropout(drop), nn.Linear(width, hidden), nn.GELU(), nn.Dropout(drop)
         )
         self.heads = nn.ModuleList(nn.Linear(hidden, count) for count in values)
+
+    def last(self, criterion: int) -> nn.Linear:
+        """Return the classifier of a criterion."""
+        return self.heads[criterion]  # type: ignore[return-value]
 
     def forward(self, pooled: Tensor) -> list[Tensor]:
         """Return the logits (b, v) of each criterion."""

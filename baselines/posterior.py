@@ -49,8 +49,8 @@ class Posterior(Method):
 
         def loss(rows: Tensor) -> dict[str, Tensor]:
             batch, cases = make_batch(train, rows, context.device)
-            features, image = self._seen("image", train.images[cases].pooled)
-            _, text = self._seen("text", train.texts[rows].pooled)
+            features, image = self._read("image", train.images[cases].pooled)
+            _, text = self._read("text", train.texts[rows].pooled)
             terms = {
                 "image": F.cross_entropy(image, batch.groups),
                 "text": F.cross_entropy(text, batch.query_groups),
@@ -82,9 +82,9 @@ class Posterior(Method):
 
     def _logits(self, side: str, pooled: Tensor) -> Tensor:
         """Return the group logits (b, k) of one expert."""
-        return self._seen(side, pooled)[1]
+        return self._read(side, pooled)[1]
 
-    def _seen(self, side: str, pooled: Tensor) -> tuple[Tensor, Tensor]:
+    def _read(self, side: str, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """Return the hidden features (b, width) of one expert, and its group logits (b, k)."""
         pooled = pooled.to(self.device, torch.float32)
         hidden = self.model[side](pooled)

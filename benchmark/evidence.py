@@ -1,9 +1,11 @@
 """Encoders that show evidence instead of free features, and classifiers that start from it.
 
 Where ``FeatureSpec.evidence`` is true, pooled features and every position of every level hold log-probabilities: of the
-groups first, then of the values of each criterion, in the order of the dataset (of several views, the first one's come
-first). A classifier that has to find that out from some hundred cases loses more than it learns; one that starts from
-what the encoder says, and learns a correction that starts at zero, keeps it.
+groups first, then of the values of each criterion, in the order of the dataset. Of several views pooled holds the first
+one's first, and classifiers of the whole start from those; each level holds its own.
+
+A classifier that has to find that out from some hundred cases loses more than it learns; one that starts from what the
+encoder says, and learns a correction that starts at zero, keeps it.
 
 Shapes: w width of the features, v classes.
 """

@@ -203,7 +203,7 @@ class HierarchicalComposer(Composer):
         """Return the evidence of each region, logits (b, v_i), and the masks (b, m, n)."""
         regions, masks = self._regions(levels)
         seen = self._each(self.region_experts, regions)
-        if self.spec.evidence:
+        if self.spec.evidence and self.tied:
             shown = masks @ torch.cat([images.levels[i] for i in self.levels], dim=1)  # (b, m, w)
             pairs = zip(seen, self.given_values, strict=True)
             seen = [logits + given(shown[:, i]) for i, (logits, given) in enumerate(pairs)]
