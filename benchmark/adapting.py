@@ -155,7 +155,7 @@ class MeanOfExperts(Encoder):
     @property
     def image_fingerprint(self) -> str:
         """Hex digest of the experts and of what comes before them."""
-        return self.shown.image_fingerprint
+        return digest(["mean", self.shown.image_fingerprint])
 
     @property
     def text_fingerprint(self) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmark.adapting import deal
+from benchmark.adapting import MeanOfExperts, deal
 from benchmark.config import RunConfig
 from benchmark.errors import PluginError
 from benchmark.registry import load_registry
@@ -45,6 +45,17 @@ def test_a_training_case_is_shown_by_the_expert_that_never_saw_it_and_others_by_
     alone = [_pooled(expert, trial.gallery[0].images["dermoscopic"]) for expert in experts]
     assert torch.allclose(gallery.images.pooled[0].float(), torch.stack(alone).mean(0), atol=5e-3)
     assert len({tuple(one.tolist()) for one in alone}) == 3, "experts of other lessons see otherwise"
+
+
+def test_experts_of_another_seed_have_another_fingerprint(tmp_path: Path) -> None:
+    made = session(tmp_path)
+    seen = []
+    for seed in (0, 1):
+        adaptation = made.vision.adaptations(0, seed=seed)[0]
+        experts = [adaptation.teach(part) for part in range(3)]
+        seen += [MeanOfExperts(made.encoder, experts).image_fingerprint]  # type: ignore[arg-type]
+        seen += [made.encoder.experts(experts).image_fingerprint]  # type: ignore[attr-defined]
+    assert len(set(seen)) == 4, "nor do the mean and the experts side by side, whose widths differ, share a cache"
 
 
 def test_an_expert_learns_from_all_parts_but_its_own(tmp_path: Path) -> None:

@@ -238,7 +238,7 @@ def test_queries_without_image_are_refused(tmp_path: Path) -> None:
 
 
 def test_tune_and_index_need_an_encoder_as_it_is(tmp_path: Path) -> None:
-    from benchmark.index.seeing import named_encoder
+    from benchmark.index.seeing import refuse_finetuned
     from benchmark.tune_command import Request, tune_command
 
     file = tmp_path / "run.toml"
@@ -249,7 +249,7 @@ def test_tune_and_index_need_an_encoder_as_it_is(tmp_path: Path) -> None:
             quiet=True, as_json=False, show_traces=False,
         )  # fmt: skip
     with pytest.raises(UserError, match="no index can hold one yet"):
-        named_encoder(config(tmp_path), load_registry(PLUGINS))
+        refuse_finetuned(config(tmp_path))
 
 
 def test_a_page_says_how_the_row_is_made_again_and_why_it_shows_no_masks(tmp_path: Path) -> None:

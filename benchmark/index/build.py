@@ -20,12 +20,12 @@ from benchmark.index.folder import NEUTRAL, WEIGHTS, WORDINGS, IndexFolder
 from benchmark.index.model import SearchModel, mean_features, pack_features, refuse_unsearchable
 from benchmark.index.records import IndexedCase, Manifest, Place, Recipe, gathered_facts, model_fingerprint
 from benchmark.index.searcher import open_searcher
-from benchmark.index.seeing import eyes_of_run, named_encoder
+from benchmark.index.seeing import eyes_of_run, refuse_finetuned
 from benchmark.index.stores import make_store
 from benchmark.index.trained import Wanted, find_training, load_method
-from benchmark.interfaces import Case, Dataset, Encoder, Split
+from benchmark.interfaces import Case, Dataset, Split
 from benchmark.methods import MethodPlan, plan_method
-from benchmark.records import EncoderInfo, TrainingRecord
+from benchmark.records import TrainingRecord
 from benchmark.registry import Registry
 from benchmark.session import Session
 
@@ -54,14 +54,16 @@ def build(
     Raises:
         UserError: there are no such weights, or the method has no vectors, or the folder is taken by another store.
     """
+    refuse_finetuned(config)
+    config = config.model_copy(update={"evaluate": "test"})  # weights of folds are no index's
     session, folder = Session(config, registry), IndexFolder(target.folder)
     view = _one_view(session)
     plan = plan_method(registry, config.methods[0], config.options.get(config.methods[0], {}), config.task)
     refuse_unsearchable(plan)
-    path, training = find_training(_wanted(session, plan, named_encoder(config, registry), view))
+    path, training = find_training(_wanted(session, plan, view))
     weights = (path / WEIGHTS).read_bytes()
     _refuse_other_place(folder, target)
-    eyes = eyes_of_run(session, config.seeds[0])
+    eyes = eyes_of_run(session, training)
     model = SearchModel(load_method(plan, session.spec, weights), eyes.encoder)
     cases = [indexed(session.dataset, case, split, view) for split in splits for case in session.dataset.cases(split)]
     images = eyes.show([Path(case.picture) for case in cases], progress)
@@ -72,13 +74,13 @@ def build(
         **eyes.kept,
     }
     contents = {WEIGHTS: weights, **{name: save(dict(named)) for name, named in tensors.items()}}
-    fingerprint = model_fingerprint(training)
+    fingerprint = model_fingerprint(training, eyes.encoder.image_fingerprint)
     with only_writer(target.folder, FLAG):
         files = folder.put_model(fingerprint, contents)
         store = make_store(target.kind, target.folder, fingerprint, target.uri)
         try:
             place = store.create(cases, vectors)
-            manifest = _manifest(session, training, cases, place, files, vectors.shape[1])
+            manifest = _manifest(session, training, cases, place, files, vectors.shape[1], fingerprint)
             folder.commit(manifest, store)
         finally:
             store.close()
@@ -92,6 +94,7 @@ def _manifest(
     place: Place,
     files: dict[str, str],
     width: int,
+    fingerprint: str,
 ) -> Manifest:
     config = session.config
     used = {session.encoder_label.split(" [")[0], session.encoder_label.split(":")[0]}
@@ -104,7 +107,7 @@ def _manifest(
         seed=training.seed,
     )
     return Manifest(
-        fingerprint=model_fingerprint(training),
+        fingerprint=fingerprint,
         training=training,
         recipe=recipe,
         spec=session.spec,
@@ -124,13 +127,9 @@ def _one_view(session: Session) -> str:
     return session.views[0]
 
 
-def _wanted(session: Session, plan: MethodPlan, encoder: Encoder, view: str) -> Wanted:
-    info = EncoderInfo(
-        name=session.encoder_label,
-        image_fingerprint=encoder.image_fingerprint,
-        text_fingerprint=encoder.text_fingerprint,
-    )
-    return Wanted(plan, session.config.seeds[0], session.config, session.dataset_info, info, view)
+def _wanted(session: Session, plan: MethodPlan, view: str) -> Wanted:
+    config = session.config
+    return Wanted(plan, config.seeds[0], config, session.dataset_info, session.encoder_info, view, session.excluded)
 
 
 def _refuse_other_place(folder: IndexFolder, target: Target) -> None:

@@ -80,12 +80,12 @@ class Manifest(Strict):
         return self.training.method.row
 
 
-def model_fingerprint(training: TrainingRecord) -> str:
-    """Return the digest of all that turns pictures and words into vectors."""
-    encoder = training.encoder
-    return digest(
-        [SCHEMA, training.key, training.files, training.sources, encoder.image_fingerprint, encoder.text_fingerprint]
-    )
+def model_fingerprint(training: TrainingRecord, seen: str) -> str:
+    """Return the digest of all that turns pictures and words into vectors; ``seen`` is the fingerprint of the image
+    side, which for an encoder that was taught covers its experts, and in the record the recipe alone.
+    """
+    sides = [seen, training.encoder.text_fingerprint]
+    return digest([SCHEMA, training.key, training.files, training.sources, *sides])
 
 
 def gathered_facts(cases: list[IndexedCase], known: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:

@@ -16,16 +16,17 @@ from torch import Tensor
 from benchmark.config import RunConfig
 from benchmark.errors import UserError, near_misses
 from benchmark.index.descriptors import Understood, understand
-from benchmark.index.folder import NEUTRAL, WEIGHTS, WORDINGS, IndexFolder, refuse_other_encoder
+from benchmark.index.folder import NEUTRAL, WEIGHTS, WORDINGS, IndexFolder
 from benchmark.index.model import Asked, SearchModel, parts, unpack_features, weights
 from benchmark.index.records import Filters, IndexedCase, Manifest, model_fingerprint
-from benchmark.index.seeing import encoder_of_index, named_encoder
+from benchmark.index.seeing import encoder_of_index
 from benchmark.index.stores import Found, Vectors
 from benchmark.index.trained import load_method
-from benchmark.interfaces import Blocks, ImageFeatures
+from benchmark.interfaces import Blocks, Encoder, ImageFeatures
 from benchmark.methods import plan_method
 from benchmark.registry import Registry, load_registry
 from benchmark.rendering import UNSTATED
+from benchmark.resolve import make_encoder
 from benchmark.training import ComposedMethod
 
 MOST_RESULTS = 100
@@ -115,18 +116,16 @@ def open_searcher(path: Path, plugins: tuple[str, ...] = (), cache: Path | None 
     folder = IndexFolder(path)
     manifest = folder.manifest()
     registry = load_registry((*manifest.recipe.plugins, *plugins))
-    method = _method(folder, manifest, registry)
-    recipe, recorded = manifest.recipe, manifest.training.encoder
+    recipe = manifest.recipe
     config = RunConfig(dataset=recipe.dataset, encoder=recipe.encoder, options=recipe.options, cache=cache)
-    encoder = named_encoder(config, registry)
-    refuse_other_encoder(path, recorded, encoder.image_fingerprint, encoder.text_fingerprint)
-    encoder = encoder_of_index(folder, manifest, encoder)
+    encoder = encoder_of_index(folder, manifest, make_encoder(registry, config)[0])
+    method = _method(folder, manifest, registry, encoder)
     neutral = unpack_features(load(folder.model_file(manifest, NEUTRAL)), manifest.spec.grids)
     known = load(folder.model_file(manifest, WORDINGS))["wordings"]
     return Searcher(path, manifest, SearchModel(method, encoder, neutral), known)
 
 
-def _method(folder: IndexFolder, manifest: Manifest, registry: Registry) -> ComposedMethod:
+def _method(folder: IndexFolder, manifest: Manifest, registry: Registry, encoder: Encoder) -> ComposedMethod:
     record, recipe = manifest.training, manifest.recipe
     plan = plan_method(registry, record.method.name, record.method.options, recipe.task)
     sources = plan.sources()
@@ -136,6 +135,6 @@ def _method(folder: IndexFolder, manifest: Manifest, registry: Registry) -> Comp
             f"The source of {record.method.row} has changed since {folder.path} was built ({', '.join(files)}). Train "
             "it again with `run` and build the index again."
         )
-    if model_fingerprint(record) != manifest.fingerprint:
+    if model_fingerprint(record, encoder.image_fingerprint) != manifest.fingerprint:
         raise UserError(f"The manifest in {folder.path} was altered. Build the index again.")
     return load_method(plan, manifest.spec, folder.model_file(manifest, WEIGHTS))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from safetensors.torch import load
 from torch import Tensor
 
@@ -13,11 +14,10 @@ from benchmark.adapting import AdaptiveEncoder, Labels, MeanOfExperts
 from benchmark.config import RunConfig
 from benchmark.errors import UserError
 from benchmark.features import FeatureStore, Progress
-from benchmark.index.folder import EXPERTS, IndexFolder
+from benchmark.index.folder import EXPERTS, IndexFolder, refuse_other_encoder
 from benchmark.index.records import Manifest
 from benchmark.interfaces import Encoder, ImageFeatures
-from benchmark.registry import Registry
-from benchmark.resolve import make_encoder
+from benchmark.records import TrainingRecord
 from benchmark.session import Session
 from benchmark.vision import TaughtVision
 
@@ -33,29 +33,28 @@ class Eyes:
     kept: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
 
 
-def named_encoder(config: RunConfig, registry: Registry) -> Encoder:
-    """Return the encoder of a run as its name says, not yet taught.
-
-    Raises:
-        UserError: each method of the run has an encoder of its own.
-    """
+def refuse_finetuned(config: RunConfig) -> None:
+    """Raise ``UserError`` for a run whose methods have an encoder each."""
     if config.finetune:
         raise UserError(
             "finetune: each of its methods has an encoder of its own, and no index can hold one yet: build the index "
             "from a run without it."
         )
-    return make_encoder(registry, config)[0]
 
 
-def eyes_of_run(session: Session, seed: int) -> Eyes:
-    """Return how methods of ``seed`` see. Where the encoder was taught for the run, its experts come from the cache, or
-    are taught again; a training case is shown by the expert that never saw it, any other picture by the mean of all.
+def eyes_of_run(session: Session, training: TrainingRecord) -> Eyes:
+    """Return how the method of a stored training sees. Where the encoder was taught for the run, its experts come from
+    the cache, or are taught again; a training case is shown by the expert that never saw it, any other picture by the
+    mean of all.
     """
+    if not isinstance(session.vision, TaughtVision):
+        return Eyes(session.encoder, FeatureStore(session.cache, session.encoder).images)
+    threads = int(training.environment["threads"])
+    torch.set_num_threads(threads)  # what is taught depends on it
+    session = Session(session.config.model_copy(update={"threads": threads}), session.registry)
     vision = session.vision
-    if not isinstance(vision, TaughtVision):
-        store = FeatureStore(session.cache, session.encoder)
-        return Eyes(session.encoder, store.images)
-    (adaptation,) = vision.adaptations(0, seed)  # an index has one view
+    assert isinstance(vision, TaughtVision)
+    (adaptation,) = vision.adaptations(0, training.seed)  # an index has one view
     experts = [adaptation.teach(part) for part in range(vision.encoder.parts)]
     packed = {f"{part}.{name}": value for part, one in enumerate(experts) for name, value in one.items()}
     return Eyes(MeanOfExperts(vision.encoder, experts), adaptation.show, {EXPERTS: packed})
@@ -65,14 +64,16 @@ def encoder_of_index(folder: IndexFolder, manifest: Manifest, encoder: Encoder) 
     """Return ``encoder`` as the index was built with it: with the experts that the index keeps.
 
     Raises:
-        UserError: their file is missing or altered.
+        UserError: their file is missing or altered, or the encoder is not the one that the index was built with.
     """
+    spec, recorded = manifest.spec, manifest.training.encoder
+    if isinstance(encoder, AdaptiveEncoder):
+        encoder.expect(Labels(spec.groups, tuple(len(criterion.values) for criterion in spec.criteria)))
+    refuse_other_encoder(folder.path, recorded, encoder.image_fingerprint, encoder.text_fingerprint)
     if not isinstance(encoder, AdaptiveEncoder):
         return encoder
-    spec = manifest.spec
-    encoder.expect(Labels(spec.groups, tuple(len(criterion.values) for criterion in spec.criteria)))
-    experts: list[dict[str, Tensor]] = [{} for _ in range(encoder.parts)]
+    experts: dict[int, dict[str, Tensor]] = {}
     for key, value in load(folder.model_file(manifest, EXPERTS)).items():
         part, _, name = key.partition(".")
-        experts[int(part)][name] = value
-    return MeanOfExperts(encoder, experts)
+        experts.setdefault(int(part), {})[name] = value
+    return MeanOfExperts(encoder, [experts[part] for part in sorted(experts)])

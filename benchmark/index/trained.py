@@ -23,7 +23,7 @@ from benchmark.training import ComposedMethod
 @dataclass(frozen=True)
 class Wanted:
     """The training that is looked for: ``seed`` of ``plan`` under ``config``, on ``dataset`` through ``encoder``, of
-    the cases of ``view``.
+    the cases of ``view`` but those that are ``excluded``.
     """
 
     plan: MethodPlan
@@ -32,6 +32,7 @@ class Wanted:
     dataset: DatasetInfo
     encoder: EncoderInfo
     view: str
+    excluded: str = ""
 
     def command(self) -> str:
         """Return the command that trains it."""
@@ -60,6 +61,7 @@ class Wanted:
             "its source has changed": (record.sources, self.plan.sources()),
             "it is of a cross-validation fold": ((record.evaluate, record.fold), ("test", None)),
             "it is of another view": (record.view, self.view),
+            "it was taught by other cases (--exclude)": (record.excluded, self.excluded),
         }
         return [words for words, (was, now) in pairs.items() if was != now]
 

@@ -102,7 +102,7 @@ class Desk:
         for number in body.indexes:
             searcher = self._searcher(number)
             # Methods of one encoder share the features of the picture.
-            key = searcher.manifest.training.encoder.image_fingerprint
+            key = searcher.model.encoder.image_fingerprint
             if picture is not None and key not in features:
                 features[key] = searcher.model.features([picture])
             answers.append(self._answer(number, body, features.get(key), picture, own))

@@ -22,14 +22,18 @@ from benchmark.training import ComposedMethod, evaluating
 
 
 def representations_are_promised(subject: MethodSubject) -> str:
-    """Both sides are mappings of finite floating tensors, batch first, with the keys of ``provides``."""
+    """Both sides, and words or a picture alone, are mappings of finite floating tensors, batch first, with the keys of
+    ``provides``.
+    """
     said = ""
     for where in (subject.world, subject.plain):
         composer = _composer(subject.build(where))
         images, texts = _inputs(where, 5)
         with torch.no_grad(), evaluating(composer):
             query, candidate = composer.compose(images, texts), composer.embed(images)
-        for side, values in (("compose", query), ("embed", candidate)):
+            alone = composer.compose_text(texts, images), composer.compose_image(images)
+        sides = {"compose": query, "embed": candidate, "compose_text": alone[0], "compose_image": alone[1]}
+        for side, values in sides.items():
             _check_side(composer, called(getattr(composer, side)), values)
         said = said or representation_shapes(query)
     return f"{said} for 5 queries"

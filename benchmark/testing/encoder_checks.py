@@ -165,8 +165,10 @@ def images_have_shapes(subject: EncoderSubject) -> None:
 def evidence_is_probable(subject: EncoderSubject) -> None:
     """What an encoder calls evidence are log-probabilities of the groups, then of each criterion's values."""
     cls = subject.component.load()
-    if not (getattr(cls, "evidence", False) and issubclass(cls, AdaptiveEncoder)):
+    if not getattr(cls, "evidence", False):
         raise NotApplicable("its features are free")
+    if not issubclass(cls, AdaptiveEncoder):
+        raise Failed("evidence is True, but it never hears the labels", "derive it from AdaptiveEncoder")
     classes, images = (2, 2), subject.images()  # of ``taught``
     for what, values in (("pooled", images.pooled), *((f"level {i}", one) for i, one in enumerate(images.levels))):
         if values.shape[-1] != sum(classes):

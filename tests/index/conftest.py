@@ -59,6 +59,8 @@ def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                     break
             assert process.poll() is None, "the server did not start"
             time.sleep(0.1)
+        else:
+            pytest.fail("the server did not answer in 30 s")
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()

@@ -173,7 +173,7 @@ def test_a_changed_source_or_encoder_is_refused(own_index: Path) -> None:
     manifest = json.loads(file.read_text())
     for change, words in (
         ({"sources": {**manifest["training"]["sources"], "plugins.proposed.scorer": "0"}}, "plugins.proposed.scorer"),
-        ({"encoder": {**manifest["training"]["encoder"], "text_fingerprint": "old"}}, "was altered"),
+        ({"encoder": {**manifest["training"]["encoder"], "text_fingerprint": "old"}}, "has changed since"),
         ({"seed": "none"}, "is damaged"),
     ):
         file.write_text(json.dumps({**manifest, "training": {**manifest["training"], **change}}))
