@@ -36,7 +36,7 @@ class Training(Strict):
     patience: int = Field(10, ge=1, description="stop after this many epochs without a better validation score")
     batch_size: int = Field(40, ge=8, description="queries a batch, balanced over the groups")
     learning_rate: float = Field(
-        5e-4,
+        1e-3,
         gt=0,
         description="peak learning rate of AdamW, cosine decay",
         json_schema_extra={"search": {"low": 1e-4, "high": 3e-3, "log": True}},

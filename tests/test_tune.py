@@ -29,7 +29,7 @@ def test_a_study_is_kept_goes_on_and_hands_over_its_best(tmp_path: Path, benchma
     assert done.returncode == 0, done.stderr
     first = rows(folder)
     assert [row["number"] for row in first] == ["0", "1"]
-    assert (first[0]["training.learning_rate"], first[0]["training.scale"]) == ("0.0005", "10.0")
+    assert (first[0]["training.learning_rate"], first[0]["training.scale"]) == ("0.001", "10.0")
     assert "Trials on this data set: late-fusion-toy 2." in done.stdout and "tie with the best" in done.stdout
     stored = {path.name: path.stat().st_mtime_ns for path in (folder / "evaluations").iterdir()}
     assert len(stored) == 10  # two trials of five folds
