@@ -127,10 +127,14 @@ class Adaptation:
         """
         encoder = self.encoder.experts([self.teach(part) for part in range(self.encoder.parts)])
         features = FeatureStore(self.cache, encoder).images(paths, progress)
-        taught = dict(zip(self._contents, self.part.tolist(), strict=True))
-        own = torch.tensor([taught.get(content, -1) for content in hash_files(paths)])
+        own = torch.tensor([self.dealt.get(content, -1) for content in hash_files(paths)])
         chosen = [_choose(tensor, own, self.encoder.parts) for tensor in (*features.levels, features.pooled)]
         return ImageFeatures(tuple(chosen[:-1]), features.grids, chosen[-1])
+
+    @cached_property
+    def dealt(self) -> dict[str, int]:
+        """SHA-256 of each picture that teaches -> the expert that never sees it."""
+        return dict(zip(self._contents, self.part.tolist(), strict=True))
 
     @cached_property
     def _contents(self) -> list[str]:
@@ -142,11 +146,16 @@ class Adaptation:
         return digest([self.encoder.image_fingerprint, taught, dealt])[:32]
 
 
-class MeanOfExperts(Encoder):
-    """The mean of an adaptive encoder's experts as one fixed encoder, for pictures that none of them was taught."""
+class TaughtEncoder(Encoder):
+    """The experts of an adaptive encoder as one fixed encoder. It shows any picture as the mean of all, unless it is
+    told that the picture taught them.
+    """
 
-    def __init__(self, encoder: AdaptiveEncoder, weights: Sequence[Mapping[str, Tensor]]):
-        self.adaptive, self.parts = encoder, len(weights)
+    def __init__(
+        self, encoder: AdaptiveEncoder, weights: Sequence[Mapping[str, Tensor]], dealt: Mapping[str, int] | None = None
+    ):
+        """``dealt``: SHA-256 of each picture that taught -> the expert that never saw it."""
+        self.adaptive, self.parts, self.dealt = encoder, len(weights), dict(dealt or {})
         self.shown = encoder.experts(weights)
         self.grids, self.text_width, self.aligned = self.shown.grids, encoder.text_width, encoder.aligned
         self.image_width = self.shown.image_width // self.parts
@@ -154,8 +163,8 @@ class MeanOfExperts(Encoder):
 
     @property
     def image_fingerprint(self) -> str:
-        """Hex digest of the experts and of what comes before them."""
-        return digest(["mean", self.shown.image_fingerprint])
+        """Hex digest of the experts, of what comes before them, and of what they were not taught."""
+        return digest(["taught", self.shown.image_fingerprint, self.dealt])
 
     @property
     def text_fingerprint(self) -> str:
@@ -168,8 +177,14 @@ class MeanOfExperts(Encoder):
 
     def encode_images(self, pixels: Tensor) -> ImageFeatures:
         """Encode (b, 3, h, w): the mean over the experts of each level (b, p, w) and of pooled (b, w)."""
+        return self.encode_known(pixels, [""] * len(pixels))
+
+    def encode_known(self, pixels: Tensor, contents: Sequence[str]) -> ImageFeatures:
+        """The same for pictures of which ``contents`` says the SHA-256: one that taught is shown by the expert that
+        never saw it.
+        """
         every = self.shown.encode_images(pixels).to("cpu", torch.float16)  # as the cache keeps what each expert shows
-        own = torch.full((len(every.pooled),), -1)
+        own = torch.tensor([self.dealt.get(content, -1) for content in contents])
         levels = tuple(_choose(level, own, self.parts) for level in every.levels)
         return ImageFeatures(levels, every.grids, _choose(every.pooled, own, self.parts))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmark.adapting import MeanOfExperts, deal
+from benchmark.adapting import TaughtEncoder, deal
 from benchmark.config import RunConfig
 from benchmark.errors import PluginError
 from benchmark.registry import load_registry
@@ -53,7 +53,7 @@ def test_experts_of_another_seed_have_another_fingerprint(tmp_path: Path) -> Non
     for seed in (0, 1):
         adaptation = made.vision.adaptations(0, seed=seed)[0]
         experts = [adaptation.teach(part) for part in range(3)]
-        seen += [MeanOfExperts(made.encoder, experts).image_fingerprint]  # type: ignore[arg-type]
+        seen += [TaughtEncoder(made.encoder, experts).image_fingerprint]  # type: ignore[arg-type]
         seen += [made.encoder.experts(experts).image_fingerprint]  # type: ignore[attr-defined]
     assert len(set(seen)) == 4, "nor do the mean and the experts side by side, whose widths differ, share a cache"
 

@@ -175,7 +175,9 @@ def add(path: Path, file: Path, plugins: tuple[str, ...] = (), cache: Path | Non
         searcher = open_searcher(path, plugins, cache_folder(cache))
         searcher.store.close()
         vectors = [
-            searcher.model.candidates(searcher.model.features([open_image(one) for one in pictures[i : i + BATCH]]))
+            searcher.model.candidates(
+                searcher.model.features([open_image(one) for one in pictures[i : i + BATCH]], hashes[i : i + BATCH])
+            )
             for i in range(0, len(pictures), BATCH)
         ]
         cases = [

@@ -131,9 +131,9 @@ def search_command(request: SearchRequest, as_json: bool) -> None:
     filters = parse_filters(request.filters)
     picture = open_image(request.image) if request.image else None
     searcher = open_searcher(request.folder, request.plugins, request.cache)
-    images = searcher.model.features([picture]) if picture else None
-    asked = searcher.ask(images, request.text)
     own = sha256(request.image) if request.image else ""
+    images = searcher.model.features([picture], [own]) if picture else None
+    asked = searcher.ask(images, request.text)
     hits = searcher.rank(asked, request.k, request.local_weight, filters, own)
     understood = searcher.understand(request.text)
     if as_json:

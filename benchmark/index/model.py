@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from benchmark.adapting import TaughtEncoder
 from benchmark.containment import contained
 from benchmark.errors import PluginError, UserError
 from benchmark.index.stores import Vectors
@@ -63,10 +64,14 @@ class SearchModel:
         self.method, self.encoder, self.neutral = method, encoder, neutral
         self._seen: dict[tuple[int, int], Box] = {}
 
-    def features(self, pictures: Sequence[Image.Image]) -> ImageFeatures:
-        """Encode pictures, in half precision like everything that was trained on."""
+    def features(self, pictures: Sequence[Image.Image], contents: Sequence[str] = ()) -> ImageFeatures:
+        """Encode pictures, in half precision like everything that was trained on. ``contents``, the SHA-256 of each,
+        lets an encoder that was taught by one of them show it as if it had not been.
+        """
         with computing(self.method.model):
             pixels = torch.stack([self.encoder.preprocess(picture) for picture in pictures])
+            if contents and isinstance(self.encoder, TaughtEncoder):
+                return self.encoder.encode_known(pixels, contents).to("cpu", torch.float16)
             return self.encoder.encode_images(pixels).to("cpu", torch.float16)
 
     def texts(self, texts: Sequence[str]) -> TextFeatures:

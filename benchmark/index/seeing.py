@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load
 from torch import Tensor
 
-from benchmark.adapting import AdaptiveEncoder, Labels, MeanOfExperts
+from benchmark.adapting import AdaptiveEncoder, Labels, TaughtEncoder
 from benchmark.config import RunConfig
 from benchmark.errors import UserError
 from benchmark.features import FeatureStore, Progress
@@ -20,6 +20,9 @@ from benchmark.interfaces import Encoder, ImageFeatures
 from benchmark.records import TrainingRecord
 from benchmark.session import Session
 from benchmark.vision import TaughtVision
+
+HASHES, PARTS = "dealt.hashes", "dealt.parts"
+"""Which expert never saw a picture: SHA-256 as bytes, and the expert's number."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,10 @@ def eyes_of_run(session: Session, training: TrainingRecord) -> Eyes:
     (adaptation,) = vision.adaptations(0, training.seed)  # an index has one view
     experts = [adaptation.teach(part) for part in range(vision.encoder.parts)]
     packed = {f"{part}.{name}": value for part, one in enumerate(experts) for name, value in one.items()}
-    return Eyes(MeanOfExperts(vision.encoder, experts), adaptation.show, {EXPERTS: packed})
+    hashes = [list(bytes.fromhex(content)) for content in adaptation.dealt]
+    packed[HASHES] = torch.tensor(hashes, dtype=torch.uint8)  # (n, 32)
+    packed[PARTS] = torch.tensor(list(adaptation.dealt.values()))  # (n,)
+    return Eyes(TaughtEncoder(vision.encoder, experts, adaptation.dealt), adaptation.show, {EXPERTS: packed})
 
 
 def encoder_of_index(folder: IndexFolder, manifest: Manifest, encoder: Encoder) -> Encoder:
@@ -72,8 +78,11 @@ def encoder_of_index(folder: IndexFolder, manifest: Manifest, encoder: Encoder) 
     refuse_other_encoder(folder.path, recorded, encoder.image_fingerprint, encoder.text_fingerprint)
     if not isinstance(encoder, AdaptiveEncoder):
         return encoder
+    packed = load(folder.model_file(manifest, EXPERTS))
+    hashes, parts = (packed.pop(name).tolist() for name in (HASHES, PARTS))
     experts: dict[int, dict[str, Tensor]] = {}
-    for key, value in load(folder.model_file(manifest, EXPERTS)).items():
+    for key, value in packed.items():
         part, _, name = key.partition(".")
         experts.setdefault(int(part), {})[name] = value
-    return MeanOfExperts(encoder, [experts[part] for part in sorted(experts)])
+    dealt = {bytes(content).hex(): part for content, part in zip(hashes, parts, strict=True)}
+    return TaughtEncoder(encoder, [experts[part] for part in sorted(experts)], dealt)

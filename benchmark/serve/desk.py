@@ -104,7 +104,7 @@ class Desk:
             # Methods of one encoder share the features of the picture.
             key = searcher.model.encoder.image_fingerprint
             if picture is not None and key not in features:
-                features[key] = searcher.model.features([picture])
+                features[key] = searcher.model.features([picture], [own])
             answers.append(self._answer(number, body, features.get(key), picture, own))
         return bodies.SearchAnswer(answers=answers, milliseconds=_since(start))
 
@@ -176,8 +176,8 @@ class Desk:
             Missing: there is no picture, or the method has no masks.
         """
         searcher = self._searcher(number)
-        picture, _ = self._opened(number, case)
-        look = searcher.model.look(searcher.model.features([picture]), picture.size)
+        picture, content = self._opened(number, case)
+        look = searcher.model.look(searcher.model.features([picture], [content]), picture.size)
         if look is None:
             raise Missing(f"{searcher.manifest.method} has no masks.")
         return _packed(look)

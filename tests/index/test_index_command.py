@@ -15,6 +15,7 @@ from benchmark.cli import app
 from benchmark.config import build_config
 from benchmark.errors import UserError
 from benchmark.features import open_image
+from benchmark.files import hash_files
 from benchmark.index import build as building
 from benchmark.index.extras import require
 from benchmark.index.folder import IndexFolder
@@ -248,6 +249,12 @@ def test_an_index_keeps_the_experts_of_an_adaptive_encoder(tmp_path: Path) -> No
     expected = method.score(queries, gallery)[0]
     scores = {hit.case.id: hit.score for hit in searcher.rank(asked, 72, filters={"split": "test"})}
     assert [scores[name] for name in gallery.ids] == pytest.approx(expected.tolist(), abs=2e-3)
+    known = session.trials[0].train[0]  # it taught the experts, and is shown by the one that never saw it
+    picture = [open_image(known.images["dermoscopic"])]
+    shown = session.sight(0, 0).features([known], session.views).pooled
+    contents = hash_files([known.images["dermoscopic"]])
+    assert searcher.model.features(picture, contents).pooled == pytest.approx(shown, abs=2e-3)
+    assert searcher.model.features(picture).pooled != pytest.approx(shown, abs=2e-3)
     (experts,) = (tmp_path / "index").glob("models/*/experts.safetensors")
     experts.write_bytes(experts.read_bytes()[:-1] + b"\x01")
     with pytest.raises(UserError, match=r"experts\.safetensors is missing or not the one"):
