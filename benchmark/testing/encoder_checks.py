@@ -162,11 +162,11 @@ def images_have_shapes(subject: EncoderSubject) -> None:
         _check_values(f"level {i}", level, expected[i])
 
 
-def evidence_is_probable(subject: EncoderSubject) -> None:
+def evidence_is_probable(subject: EncoderSubject) -> str:
     """What an encoder calls evidence are log-probabilities of the groups, then of each criterion's values."""
     cls = subject.component.load()
     if not getattr(cls, "evidence", False):
-        raise NotApplicable("its features are free")
+        return "it shows free features"
     if not issubclass(cls, AdaptiveEncoder):
         raise Failed("evidence is True, but it never hears the labels", "derive it from AdaptiveEncoder")
     classes, images = (2, 2), subject.images()  # of ``taught``
@@ -180,6 +180,7 @@ def evidence_is_probable(subject: EncoderSubject) -> None:
             raise Failed(
                 f"{what}: probabilities sum to {float(sums.min()):.3g} to {float(sums.max()):.3g}", "log_softmax"
             )
+    return f"of pooled and {len(images.levels)} levels"
 
 
 def images_do_not_meet(subject: EncoderSubject) -> None:

@@ -14,7 +14,7 @@ from benchmark.features import open_image
 from benchmark.files import sha256
 from benchmark.index.descriptors import clauses
 from benchmark.index.model import SearchModel, parts, weights
-from benchmark.index.searcher import Searcher
+from benchmark.index.searcher import Searcher, open_searcher
 from benchmark.interfaces import Block, Blocks, Gallery, ImageFeatures, Queries
 
 TEXT = "thick border, no spot"
@@ -57,12 +57,18 @@ def test_weights_and_parts_by_hand() -> None:
     assert parts(layout, query, candidate) == {"global": 1.0, "a": 2.0, "b": -4.0}
 
 
-def test_a_picture_alone_finds_itself_and_says_that_it_is_the_same(searcher: Searcher) -> None:
+def test_a_case_with_the_query_s_own_picture_is_marked(searcher: Searcher) -> None:
     path = picture_of(searcher, "toy-3")
     asked = searcher.ask(searcher.model.features([open_image(path)]), None)
-    first, second = searcher.rank(asked, 2, picture=sha256(path))
-    assert (first.case.id, first.same_picture, second.same_picture) == ("toy-3", True, False)
-    assert first.score == pytest.approx(1.0, abs=1e-3)  # every block meets itself
+    hits = searcher.rank(asked, 72, picture=sha256(path))
+    assert [hit.case.id for hit in hits if hit.same_picture] == ["toy-3"]
+
+
+def test_a_picture_alone_finds_itself_where_the_composer_says_nothing_else(tirg_index: Path) -> None:
+    searcher = open_searcher(tirg_index)
+    asked = searcher.ask(searcher.model.features([open_image(picture_of(searcher, "toy-3"))]), None)
+    (first,) = searcher.rank(asked, 1)
+    assert (first.case.id, first.score) == ("toy-3", pytest.approx(1.0, abs=1e-3))
 
 
 def test_a_text_alone_reads_the_words(searcher: Searcher) -> None:
