@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31", "#5F5F5F")
-"""Okabe and Ito's palette without its yellow, which is faint on white, and two more; the reference gets the first."""
-MARKS = ("D", "o", "s", "^", "v", "P", "X", "<", ">")
+COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31", "#5F5F5F", "#6A3D9A")
+"""Okabe and Ito's palette without its yellow, which is faint on white, and three more; the first is the reference's."""
+MARKS = ("D", "o", "s", "^", "v", "P", "X", "<", ">", "p")
 ROW = 0.3
 """Inches a row of dots takes."""
 
@@ -70,7 +70,8 @@ def _looks(summary: Summary, method: Identity) -> tuple[str, str]:
     """Return colour and mark of a method: the reference first, the others in order."""
     ordered = sorted(summary.methods, key=lambda one: one != summary.reference)
     place = ordered.index(method)
-    return COLOURS[place % len(COLOURS)], MARKS[place % len(MARKS)]
+    place = place and 1 + (place - 1) % (len(COLOURS) - 1)
+    return COLOURS[place], MARKS[place]
 
 
 # ------------------------------------------------------------------------------------------------ the curve
@@ -90,14 +91,15 @@ def curve_rows(summary: Summary) -> list[list[str]]:
 def draw_curve(summary: Summary) -> Figure:
     """Draw a line a method with a band of one standard deviation over seeds; names stand at the end of the lines."""
     figure, (axes,) = _panels(summary, "macro mAP by the number of stated criteria", (7.2, 4.4))
-    ends = {}
+    ends, banded = {}, False
     for method, found in summary.curves.items():
         colour, mark = _looks(summary, method)
         places = [point.stated for point in found]
         means = 100 * np.array([point.macro.mean() for point in found])
         width = 2.2 if method == summary.reference else 1.2
         axes.plot(places, means, marker=mark, color=colour, linewidth=width, markersize=4, zorder=3)
-        if all(len(point.macro) > 1 for point in found):
+        banded = all(len(point.macro) > 1 for point in found)
+        if banded:
             spread = 100 * np.array([point.macro.std(ddof=1) for point in found])
             axes.fill_between(places, means - spread, means + spread, color=colour, alpha=0.15, linewidth=0)
         ends[method] = (places[-1], float(means[-1]))
@@ -105,7 +107,7 @@ def draw_curve(summary: Summary) -> Figure:
     criteria = summary.study.criteria
     axes.set_xticks(range(criteria + 1), ["0\nno words", *map(str, range(1, criteria)), f"{criteria}\nall"])
     axes.set_ylabel("macro mAP, points")
-    axes.set_xlabel("stated criteria; band: standard deviation over seeds")
+    axes.set_xlabel("stated criteria" + ("; band: standard deviation over seeds" if banded else ""))
     axes.grid(axis="y", color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
     return figure
