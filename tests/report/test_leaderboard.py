@@ -10,7 +10,7 @@ from fakes import evaluated, judgments, one, record, study
 
 from benchmark.errors import UserError
 from benchmark.report import leaderboards, tables, unjudged
-from benchmark.report.columns import columns, parameters, points, raw_rows, signed_points
+from benchmark.report.columns import columns, parameters, points, raw_rows, short_columns, signed_points
 from benchmark.report.leaderboard import Line
 from benchmark.statistics import holm
 
@@ -134,6 +134,13 @@ def test_a_row_is_tested_against_the_reference_of_its_encoder():
     found = board([*TINY, *by_hand("rival", (2, 2, 2, 2), **other)])
     tested = {(line.label, line.encoder): "p_raw" in line.numbers for line in found.lines}
     assert tested["rival", "packaged"] and not tested["rival", "other"]
+
+
+def test_the_short_table_names_the_encoder_where_rows_differ_in_it():
+    other = {"encoder": record().encoder.model_copy(update={"name": "other"})}
+    several = board([*TINY, *by_hand("rival", (2, 2, 2, 2), **other)])
+    assert "encoder" in [column.heading for column in short_columns(several)]
+    assert "encoder" not in [column.heading for column in short_columns(board(TINY))]
 
 
 def test_columns_are_those_of_the_protocol():
