@@ -11,7 +11,7 @@ from baselines.edited_posterior import EditedPosterior
 from baselines.options import PosteriorOptions
 from baselines.posterior import Posterior
 from benchmark.evidence import Given, given_groups, given_values
-from benchmark.interfaces import ImageFeatures, Queries
+from benchmark.interfaces import Gallery, ImageFeatures, Queries
 from plugins.proposed.composer import HierarchicalComposer
 from plugins.proposed.options import HierarchicalOptions
 from tests.features import SPEC, texts
@@ -67,10 +67,8 @@ def test_edited_posterior_starts_from_the_criteria_of_the_encoder() -> None:
     first, second = method._values(images.pooled)
     assert first == pytest.approx(images.pooled[:, 3:5].exp(), abs=1e-6)
     assert second == pytest.approx(images.pooled[:, 5:7].exp(), abs=1e-6)
-    assert method.score(Queries(tuple("abcd"), images, texts(4)), Queries(tuple("abcd"), images, texts(4))).shape == (
-        4,
-        4,
-    )  # type: ignore[arg-type]
+    ids = tuple("abcd")
+    assert method.score(Queries(ids, images, texts(4)), Gallery(ids, images)).shape == (4, 4)
 
 
 @torch.no_grad()
