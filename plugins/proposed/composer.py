@@ -26,15 +26,25 @@ OUR READING of what it leaves open:
 Left out by default, since cross-validation on adapted features found no use for it: a [CLS] token that corrects the
 global query (option ``summary``). There it also found no reason to let local evidence lead: see the scorer's ``a``.
 
-Where there is nothing to classify, that is with untied masks, and for the groups where a text states only what is to
-change (task ``modification``), the same parts are trained by the contrastive objective alone. Close relatives: VAL
-(Chen et al., CVPR 2020), TG-CIR (Wen et al., ACM MM 2023).
+Task ``modification``: a text states only what is to change, which a product of experts can't express, since the region
+would outvote it. There words have one more class, "not named", and a query's evidence is edited:
+
+      q_i = sum_v (u(v | words_i) + u(not named | words_i) p(v | region_i)) e_iv
+
+What is named counts twice as much as what is not, within the cosine (``Prototypes.query``). Word experts learn to tell
+by classification; what a text names is read from the relevant candidates of a batch (``named_values``). A text says
+nothing of the group then, so the global part has free prototypes.
+
+Where there is nothing to classify, that is with untied masks, and for the global part in ``modification``, the same
+parts are trained by the contrastive objective alone. Close relatives: VAL (Chen et al., CVPR 2020), TG-CIR (Wen et al.,
+ACM MM 2023).
 
 Shapes: b batch, t text tokens, n_l positions of level l, n all positions, d width, m masks, v values.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -43,6 +53,7 @@ from torch.nn import functional as F
 
 from benchmark.evidence import Given, given_groups, given_values
 from benchmark.interfaces import Batch, Composer, FeatureSpec, ImageFeatures, Representation, TextFeatures
+from plugins.proposed.layers import LevelBlock, Prototypes, classifier, projection
 from plugins.proposed.options import HierarchicalOptions
 
 DEFAULT_MASKS = 4
@@ -64,12 +75,14 @@ class HierarchicalComposer(Composer):
         self.criterion_key = "local" if self.tied else "global"
         self.grouped = spec.complete_texts
         self.labelled = self.tied and spec.criterion_labels
+        self.edits = self.labelled and not self.grouped
         self.apart, self.diversity = options.apart, options.diversity
         values = [len(criterion.values) for criterion in spec.criteria] if self.tied else [FREE_PROTOTYPES] * self.masks
+        self.unnamed = values if self.edits else []
         groups = spec.groups if self.grouped else FREE_PROTOTYPES
         self.levels = chosen_levels(spec, options.levels)
-        self.project_levels = nn.ModuleList(_projection(spec.level_widths[i], d, drop) for i in self.levels)
-        self.project_tokens = _projection(spec.text_width, d, drop)
+        self.project_levels = nn.ModuleList(projection(spec.level_widths[i], d, drop) for i in self.levels)
+        self.project_tokens = projection(spec.text_width, d, drop)
         self.level_embedding = nn.Parameter(torch.randn(len(self.levels), d) * 0.02)
         self.blocks = nn.ModuleList(
             nn.ModuleList(LevelBlock(d, options.heads, drop) for _ in range(options.layers)) for _ in self.levels
@@ -78,10 +91,10 @@ class HierarchicalComposer(Composer):
         self.text_queries = nn.Parameter(torch.randn(self.masks, d) * d**-0.5)
         self.values = nn.Linear(d, d)
         self.image_expert, self.text_expert = (
-            _expert(width, d, groups, options.expert_dropout) for width in (spec.image_width, spec.text_width)
+            classifier(width, d, groups, options.expert_dropout) for width in (spec.image_width, spec.text_width)
         )
         self.region_experts, self.word_experts = (
-            nn.ModuleList(nn.Linear(d, count) for count in values) for _ in ("regions", "words")
+            nn.ModuleList(nn.Linear(d, count + more) for count in values) for more in (0, int(self.edits))
         )
         # Where the encoder itself shows evidence, that of the whole picture and of each region is what experts correct.
         last: nn.Linear = self.image_expert[-1]  # type: ignore[assignment]
@@ -91,7 +104,7 @@ class HierarchicalComposer(Composer):
             for i, expert in enumerate(self.region_experts)
         )
         self.group_prototypes = Prototypes(groups, d)
-        self.value_prototypes = nn.ModuleList(Prototypes(count, d) for count in values)
+        self.value_prototypes = nn.ModuleList(Prototypes(count, d, shares=self.edits) for count in values)
         self.summary = nn.Linear(d, groups) if options.summary else None
         if self.summary is not None:
             self.cls = nn.Parameter(torch.randn(1, 1, d) * 0.02)
@@ -131,14 +144,16 @@ class HierarchicalComposer(Composer):
         """
         summary, tokens = self._hierarchy(levels, texts)
         said, text = self._each(self.word_experts, self._words(tokens, texts.mask)), self.text_expert(texts.pooled)
-        evidence = [self._apart(one, self.labelled) for one in said]
         whole = self._apart(text, self.grouped)
-        if seen is not None and image is not None:
-            evidence = [self._apart(one, self.labelled) + two for one, two in zip(seen, evidence, strict=True)]
+        if image is not None:
             whole = self._apart(image, self.grouped) + whole
         if self.summary is not None:
             whole = whole + self.summary(self.summary_dropout(summary))
-        local = [block.query(logits) for logits, block in zip(evidence, self.value_prototypes, strict=True)]  # type: ignore[operator]
+        local = []
+        for i, block in enumerate(self.value_prototypes):
+            words = self._apart(said[i], self.labelled)
+            region = words.new_zeros(()) if seen is None else self._apart(seen[i], self.labelled)
+            local.append(_edited(block, region, words) if self.edits else block.query(region + words))  # type: ignore[arg-type, operator]
         return {
             "global": self.group_prototypes.query(whole),
             "local": torch.stack(local, dim=1),
@@ -170,9 +185,13 @@ class HierarchicalComposer(Composer):
             losses["image_groups"] = F.cross_entropy(candidates["image_groups"], batch.groups)
             losses["text_groups"] = F.cross_entropy(query["text_groups"], batch.query_groups)
         if self.labelled:
-            losses["image_values"] = self._values_loss(candidates["image_values"], batch.criteria)
-            if self.grouped:  # Else the text states what the reference does not show.
-                losses["text_values"] = self._values_loss(query["text_values"], batch.query_criteria)
+            losses["image_values"] = self._values_loss(candidates["image_values"], self.region_experts, batch.criteria)
+            words, said = query["text_values"], batch.query_criteria
+            if self.edits:
+                said, known = named_values(batch, self.unnamed)
+                words, said = words[known], said[known]
+            if len(words):
+                losses["text_values"] = self._values_loss(words, self.word_experts, said)
         if self.masks > 1 and self.diversity:
             masks = F.normalize(candidates["masks"], dim=-1)
             overlap = masks @ masks.transpose(1, 2)  # (b, m, m)
@@ -180,9 +199,10 @@ class HierarchicalComposer(Composer):
             losses["diversity"] = self.diversity * off_diagonal.mean() / (self.masks * (self.masks - 1))
         return losses
 
-    def _values_loss(self, logits: Tensor, codes: Tensor) -> Tensor:
+    @staticmethod
+    def _values_loss(logits: Tensor, experts: nn.ModuleList, codes: Tensor) -> Tensor:
         """Return the cross entropy of logits (b, sum of values), averaged over the criteria, of codes (b, m)."""
-        parts = logits.split([expert.out_features for expert in self.region_experts], dim=-1)
+        parts = logits.split([expert.out_features for expert in experts], dim=-1)
         return torch.stack([F.cross_entropy(part, codes[:, i]) for i, part in enumerate(parts)]).mean()
 
     def _apart(self, logits: Tensor, classified: bool) -> Tensor:
@@ -241,28 +261,30 @@ class HierarchicalComposer(Composer):
         return attention.masked_fill(~mask[:, None], -1e4).softmax(dim=-1) @ tokens
 
 
-class Prototypes(nn.Module):
-    """Unit vectors for the values that a block can have; a block is their mean under the evidence.
+def named_values(batch: Batch, unnamed: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Return what each text asks to change, codes (q, c), and the queries (q,) of which the batch tells.
 
-    The last coordinate is kept free: a candidate is completed to unit length there, a query is zero.
+    A criterion is named where every relevant candidate differs in it from the reference: the target, which training
+    puts into the batch, differs in what is named and in nothing else. Else the code is ``unnamed``, by criterion.
     """
+    relevant = batch.positives & ~batch.excluded
+    kept = batch.criteria[None] == batch.query_criteria[:, None]  # (q, g, c)
+    named = ~(kept & relevant[..., None]).any(dim=1)
+    wanted = batch.criteria[relevant.int().argmax(dim=1)]  # (q, c) of the first that is relevant
+    codes = torch.where(named, wanted, torch.tensor(unnamed, device=wanted.device))
+    return codes, relevant.any(dim=1)
 
-    def __init__(self, count: int, d: int):
-        super().__init__()
-        self.vectors = nn.Parameter(nn.init.orthogonal_(torch.empty(count, d - 1)))
 
-    def query(self, logits: Tensor) -> Tensor:
-        """Return (b, d) for logits (b, v)."""
-        return F.pad(self._mean(logits), (0, 1))
+def _edited(block: Prototypes, region: Tensor, words: Tensor) -> Tensor:
+    """Return the query's block (b, d): the value that the words name as far as they name one, else that of the region.
 
-    def candidate(self, logits: Tensor) -> Tensor:
-        """Return (b, d) of unit length for logits (b, v)."""
-        mean = self._mean(logits)
-        rest = (1 - mean.square().sum(-1, keepdim=True)).clamp(min=1e-6).sqrt()  # A mean of unit vectors is no longer.
-        return torch.cat([mean, rest], dim=-1)
-
-    def _mean(self, logits: Tensor) -> Tensor:
-        return logits.softmax(dim=-1) @ F.normalize(self.vectors, dim=-1)
+    ``region`` are logits (b, v), or () where there is no picture; the last of the logits ``words`` (b, v + 1) is "not
+    named". A block that is named counts twice as much as one that is not.
+    """
+    said = words.softmax(dim=-1)
+    unnamed = said[:, -1:]
+    wanted = said[:, :-1] + unnamed * region.expand_as(said[:, :-1]).softmax(dim=-1)
+    return block.query(wanted.clamp(min=1e-6).log(), share=1 - unnamed / 2)
 
 
 def chosen_levels(spec: FeatureSpec, levels: Literal["both", "fine", "coarse"]) -> tuple[int, ...]:
@@ -270,37 +292,3 @@ def chosen_levels(spec: FeatureSpec, levels: Literal["both", "fine", "coarse"]) 
     areas = [height * width for height, width in spec.grids]
     wanted = {"both": areas, "fine": [max(areas)], "coarse": [min(areas)]}[levels]
     return tuple(i for i, area in enumerate(areas) if area in wanted)
-
-
-def _projection(width: int, d: int, dropout: float) -> nn.Module:
-    return nn.Sequential(nn.LayerNorm(width), nn.Dropout(dropout), nn.Linear(width, d))
-
-
-def _expert(width: int, d: int, classes: int, dropout: float) -> nn.Sequential:
-    return nn.Sequential(_projection(width, d, dropout), nn.GELU(), nn.Dropout(dropout), nn.Linear(d, classes))
-
-
-class LevelBlock(nn.Module):
-    """A pre-norm transformer encoder layer over [state ; image tokens] that returns the state alone.
-
-    The image tokens are keys and values; what a layer would make of them is read by nobody, since only the state goes
-    on to the next level, and is not computed.
-    """
-
-    def __init__(self, d: int, heads: int, dropout: float):
-        super().__init__()
-        self.norm_state, self.norm_image, self.norm_out = nn.LayerNorm(d), nn.LayerNorm(d), nn.LayerNorm(d)
-        self.attention = nn.MultiheadAttention(d, heads, batch_first=True)
-        self.feed_forward = nn.Sequential(
-            nn.LayerNorm(d), nn.Linear(d, 2 * d), nn.GELU(), nn.Dropout(dropout), nn.Linear(2 * d, d)
-        )
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, state: Tensor, image: Tensor, padding: Tensor) -> Tensor:
-        """Return the new state (b, s, d); ``padding`` (b, s) is True where the state is to be ignored."""
-        asked = self.norm_state(state)
-        seen = torch.cat([asked, self.norm_image(image)], dim=1)
-        ignored = F.pad(padding, (0, image.shape[1]))
-        found, _ = self.attention(asked, seen, seen, key_padding_mask=ignored, need_weights=False)
-        state = state + self.dropout(found)
-        return self.norm_out(state + self.dropout(self.feed_forward(state)))

@@ -4,13 +4,17 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from benchmark.interfaces import Batch, FeatureSpec
-from plugins.proposed.composer import HierarchicalComposer, Prototypes, chosen_levels
+from plugins.proposed.composer import HierarchicalComposer, chosen_levels, named_values
+from plugins.proposed.layers import Prototypes
 from plugins.proposed.options import HierarchicalOptions
 from tests.features import SPEC, images, texts
 
 NO_CRITERIA = FeatureSpec(SPEC.level_widths, SPEC.grids, SPEC.image_width, SPEC.text_width, 3, ())
+EDITS = replace(SPEC, complete_texts=False)
+"""Task ``modification``: texts name only what is to change."""
 UNLABELLED = replace(SPEC, complete_texts=False, criterion_labels=False)
 
 
@@ -124,7 +128,7 @@ def test_nothing_is_classified_that_the_labels_or_the_text_do_not_say() -> None:
     batch = Batch(torch.eye(4) > 1, torch.eye(4) > 0, groups, codes, groups, codes)
     cases = [
         (SPEC, {"image_groups", "text_groups", "image_values", "text_values", "diversity"}),
-        (replace(SPEC, complete_texts=False), {"image_values", "diversity"}),
+        (EDITS, {"image_values", "diversity"}),  # no query has a relevant candidate in this batch
         (replace(SPEC, criterion_labels=False), {"image_groups", "text_groups", "diversity"}),
         (UNLABELLED, {"diversity"}),
     ]
@@ -166,3 +170,64 @@ def test_words_alone_and_a_picture_alone_bring_their_own_evidence() -> None:
     assert picture["global"] == pytest.approx(made.group_prototypes.query(candidate["image_groups"]))
     assert picture["local"][..., -1].abs().max() == 0, "a query is not completed to unit length"
     assert picture["local"][..., :-1] == pytest.approx(candidate["local"][..., :-1])
+
+
+def edit_batch() -> Batch:
+    """Three queries on four cases of two criteria (2 and 3 values). The first asks case 0 for value 2 of the second,
+    and is answered by cases 1 and 2, of which 2 differs in the first too; the second asks case 1 for both; the third
+    has no relevant candidate here.
+    """
+    criteria = torch.tensor([[0, 0], [0, 2], [1, 2], [1, 1]])
+    positives = torch.tensor([[0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 0]]).bool()
+    excluded = torch.eye(3, 4).bool()
+    groups = torch.zeros(4, dtype=torch.long)
+    return Batch(positives, excluded, groups, criteria, groups[:3], criteria[:3])
+
+
+def test_what_a_text_names_is_what_no_relevant_candidate_shares_with_the_reference() -> None:
+    codes, known = named_values(edit_batch(), [2, 3])
+    assert known.tolist() == [True, True, False]
+    assert codes[known].tolist() == [[2, 2], [1, 1]], "(not named, 2), then (1, 1)"
+
+
+def test_word_experts_learn_what_a_text_names() -> None:
+    spec = replace(EDITS, criteria=(SPEC.criteria[0], replace(SPEC.criteria[1], values=("a", "b", "c"))))
+    made = composer(spec).train()
+    assert [expert.out_features for expert in made.word_experts] == [3, 4], "one more: not named"
+    query, candidate = made.compose(images(3), texts(3)), made.embed(images(4))
+    losses = made.auxiliary_loss(edit_batch(), query, candidate)
+    losses["text_values"].backward()
+    assert all(expert.weight.grad.abs().sum() > 0 for expert in made.word_experts)
+    assert made.region_experts[0].weight.grad is None, "the picture is not asked what a text names"
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("words", "probabilities", "share"),
+    [((0.0, 30.0, 0.0), (0.0, 1.0), 1.0), ((0.0, 0.0, 30.0), (0.9, 0.1), 0.5)],
+    ids=["named", "not named"],
+)
+def test_a_named_value_replaces_what_the_region_shows_and_counts_twice(
+    words: tuple[float, ...], probabilities: tuple[float, ...], share: float
+) -> None:
+    made = composer(EDITS)
+    query, candidate = made.compose(images(1), texts(1)), made.embed(images(1))
+    assert query["local"].norm(dim=-1) == pytest.approx(1), "completed, so that the cosine keeps the share"
+    made.word_experts[0].weight.zero_()
+    made.word_experts[0].bias.copy_(torch.tensor(words))
+    made.region_experts[0].weight.zero_()
+    made.region_experts[0].bias.copy_(torch.tensor([0.9, 0.1]).log())
+    block, vectors = made.value_prototypes[0], made.compose(images(1), texts(1))["local"][0, 0]
+    shown = F.normalize(torch.tensor(probabilities), dim=0)  # prototypes are orthogonal at the start
+    assert block.vectors @ vectors[:-2] == pytest.approx(share * shown, abs=1e-3)
+    assert (vectors[-2], candidate["local"][0, 0, -1]) == (0, 0), "each side has a coordinate of its own"
+
+
+@torch.no_grad()
+def test_an_edit_without_a_picture_keeps_no_value_rather_than_another() -> None:
+    made = composer(EDITS)
+    made.word_experts[0].weight.zero_()
+    made.word_experts[0].bias.copy_(torch.tensor([0.0, 0.0, 30.0]))
+    block = made.compose_text(texts(1), images(1))["local"][0, 0]
+    agreement = made.value_prototypes[0].vectors @ block[:-2]
+    assert agreement[0] == pytest.approx(agreement[1])
