@@ -65,6 +65,30 @@ def test_a_whole_search(opened: Page, picture: str) -> None:
     expect(opened.locator(".card img")).to_have_count(10)
 
 
+def test_a_search_waits_for_the_page_and_for_the_picture(chromium: Browser, service: str, picture: str) -> None:
+    """Whoever is quicker than the page still gets an answer, and with the picture."""
+    slow = """
+      const [ask, read] = [window.fetch, FileReader.prototype.readAsDataURL];
+      const later = (what) => new Promise((resolve) => setTimeout(() => resolve(what()), 300));
+      window.fetch = (...given) => later(() => ask(...given));
+      FileReader.prototype.readAsDataURL = function (file) { later(() => read.call(this, file)); };
+    """
+    with watched(chromium) as (page, complaints, _):
+        page.add_init_script(slow)
+        page.goto(service, wait_until="commit")
+        page.get_by_label("Choose a picture").set_input_files(picture)
+        page.locator("#k").select_option("50")
+        page.get_by_role("button", name="Search", exact=True).click()
+        expect(page.locator(".card", has_text="your picture")).to_have_count(1)
+        assert not page.get_by_role("alert").is_visible()
+        page.get_by_label("Choose a picture").set_input_files(picture)
+        page.get_by_label("Findings", exact=True).fill("thick border")
+        page.get_by_role("button", name="Remove the picture").click()  # before it is read again
+        search(page)
+        assert page.locator("#asked img").count() == 0
+    assert complaints == []
+
+
 def test_the_slider_ranks_anew_and_default_goes_back(opened: Page) -> None:
     opened.get_by_label("Findings", exact=True).fill("thick border")
     search(opened)

@@ -2,7 +2,7 @@
 
 import { column, el, plain } from "/cards.js";
 import { unveil, veil } from "/overlay.js";
-import { offerDescriptors, picture, showCase, wireQuery } from "/query.js";
+import { offerDescriptors, picture, settled, showCase, wireQuery } from "/query.js";
 import { get, looks, pictures, post, setToken } from "/service.js";
 
 const $ = (id) => document.getElementById(id);
@@ -12,6 +12,7 @@ let answers = [];
 let weight = null; // none = the method's own
 let shownMask = null;
 let searching = null;
+let started = null; // resolves when the indexes are known, or when it was said why not
 
 const chosen = () => indexes[Number($("method").value)];
 const rival = () => ($("rival").value === "" ? null : indexes[Number($("rival").value)]);
@@ -69,23 +70,30 @@ async function searchWith(index, name) {
 
 async function search() {
   searching?.abort();
-  searching = new AbortController();
-  const asked = [chosen(), rival()].filter(Boolean).map((info) => info.index);
-  const body = { indexes: asked, text: $("text").value || null, k: Number($("k").value), local_weight: weight, filters: filters() };
-  if (picture.base64) body.image = picture.base64;
-  if (picture.case) Object.assign(body, { case: picture.case, case_index: picture.index });
+  const mine = new AbortController();
+  searching = mine;
   $("search").setAttribute("aria-busy", "true");
   try {
+    await Promise.all([started, settled()]); // asked sooner than the page or the picture is ready: not lost, and not without it
+    if (!indexes.length) return; // why was said
     complain(null);
-    const said = await post("/api/search", body, searching.signal);
+    const said = await post("/api/search", question(), mine.signal);
     answers = said.answers;
     show(said.milliseconds);
     if ($("results").getBoundingClientRect().top > window.innerHeight / 2) $("results").scrollIntoView();
   } catch (problem) {
     complain(problem);
   } finally {
-    $("search").removeAttribute("aria-busy");
+    if (searching === mine) $("search").removeAttribute("aria-busy");
   }
+}
+
+function question() {
+  const asked = [chosen(), rival()].filter(Boolean).map((info) => info.index);
+  const body = { indexes: asked, text: $("text").value || null, k: Number($("k").value), local_weight: weight, filters: filters() };
+  if (picture.base64) body.image = picture.base64;
+  if (picture.case) Object.assign(body, { case: picture.case, case_index: picture.index });
+  return body;
 }
 
 let waiting = false;
@@ -202,7 +210,7 @@ async function start() {
 $("entry").addEventListener("submit", (event) => {
   event.preventDefault();
   setToken($("token").value);
-  start();
+  started = start();
 });
 $("ask").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -223,4 +231,4 @@ $("rival").addEventListener("change", showWeight);
 $("k").addEventListener("change", rerank);
 wireQuery(complain, search);
 $("answers").addEventListener("shown", (event) => paintCard(event.target));
-start();
+started = start();

@@ -8,6 +8,10 @@ const MOST_BYTES = 12_000_000;
 // Of a file: {base64}; of a case: {index, case}; empty where there is none.
 export const picture = {};
 let complain = () => undefined;
+let reading = Promise.resolve();
+
+// Resolves when the picture that was chosen last is read, so that no search leaves without it.
+export const settled = () => reading;
 
 function setPicture(values) {
   for (const name of Object.keys(picture)) delete picture[name];
@@ -31,25 +35,32 @@ function show(url) {
   $("drop-words").hidden = true;
 }
 
-async function takeFile(file) {
+function takeFile(file) {
   if (!file) return;
   if (file.size > MOST_BYTES) {
     complain(new Error(`${file.name} has ${(file.size / 1e6).toFixed(0)} MB; the most is 12.`));
     return;
   }
   complain(null);
-  setPicture({ base64: await readAsBase64(file) });
-  show(URL.createObjectURL(file));
-  $("status").textContent = `${file.name || "A pasted picture"} is ready.`;
+  const mine = readAsBase64(file).then((base64) => {
+    if (reading !== mine) return; // another picture was chosen, or this one removed, in the meantime
+    setPicture({ base64 });
+    show(URL.createObjectURL(file));
+    $("status").textContent = `${file.name || "A pasted picture"} is ready.`;
+  });
+  reading = mine;
+  mine.catch(complain);
 }
 
 export function showCase(index, name, url) {
+  reading = Promise.resolve();
   setPicture({ index, case: name });
   $("file").value = "";
   show(url);
 }
 
 function removePicture() {
+  reading = Promise.resolve();
   setPicture({});
   $("file").value = "";
   $("asked").replaceChildren();
