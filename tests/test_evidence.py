@@ -81,3 +81,34 @@ def test_proposed_starts_from_the_evidence_of_the_whole_and_of_each_region() -> 
     positions = torch.cat(images.levels, dim=1)
     spot = (candidate["masks"][:, 1][:, None] @ positions)[:, 0]  # what mask 1 gathers
     assert candidate["image_values"][:, 2:] == pytest.approx(spot[:, 5:7], abs=1e-5)
+
+
+@torch.no_grad()
+def test_in_modification_regions_start_from_it_and_the_group_does_not() -> None:
+    images = evident(4)
+    torch.manual_seed(0)
+    made = HierarchicalComposer(replace(EVIDENT, complete_texts=False), HierarchicalOptions(width=16, heads=2)).eval()
+    candidate = made.embed(images)
+    positions = torch.cat(images.levels, dim=1)
+    spot = (candidate["masks"][:, 1][:, None] @ positions)[:, 0]
+    assert candidate["image_values"][:, 2:] == pytest.approx(spot[:, 5:7], abs=1e-5)
+    assert made.given.columns is None, "a text says nothing of the group there, so nothing starts from it"
+
+
+@pytest.mark.parametrize("options", [{"tied": False}, {"masks": 1}], ids=["untied", "one mask"])
+def test_masks_that_stand_for_no_criterion_start_from_nothing(options: dict[str, object]) -> None:
+    made = HierarchicalComposer(EVIDENT, HierarchicalOptions(width=16, heads=2, **options))  # type: ignore[arg-type]
+    assert not list(made.given_values.parameters())
+    assert all(expert.weight.abs().max() > 0 for expert in made.region_experts)
+    assert made.given.columns == slice(0, 3), "the whole picture still speaks of the group"
+
+
+@torch.no_grad()
+def test_of_two_views_the_levels_of_both_are_gathered_and_the_whole_is_the_first() -> None:
+    both = replace(EVIDENT, level_widths=(7,) * 4, grids=EVIDENT.grids * 2, image_width=14)
+    one = evident(4)
+    images = ImageFeatures(one.levels * 2, both.grids, torch.cat([one.pooled, one.pooled.flip(0)], dim=1))
+    torch.manual_seed(0)
+    candidate = HierarchicalComposer(both, HierarchicalOptions(width=16, heads=2)).eval().embed(images)
+    assert candidate["masks"].shape == (4, 2, 2 * 30)
+    assert candidate["image_groups"] == pytest.approx(one.pooled[:, :3])
