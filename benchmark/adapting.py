@@ -106,9 +106,14 @@ class Adaptation:
         (self.groups, self.criteria), self.seed, self.threads = codes, seed, threads
         self.part = deal(self.groups, encoder.parts, seed)
 
+    @property
+    def taught(self) -> bool:
+        """Whether every expert is in the cache."""
+        return all(self._path(part).exists() for part in range(self.encoder.parts))
+
     def teach(self, part: int) -> Mapping[str, Tensor]:
         """Return the weights of the expert that never sees ``part``, from the cache or taught now."""
-        path = self.cache / "experts" / f"{self._key(part)}.safetensors"
+        path = self._path(part)
         if path.exists():
             try:
                 return read_shard(path)
@@ -139,6 +144,9 @@ class Adaptation:
     @cached_property
     def _contents(self) -> list[str]:
         return hash_files(self.pictures)
+
+    def _path(self, part: int) -> Path:
+        return self.cache / "experts" / f"{self._key(part)}.safetensors"
 
     def _key(self, part: int) -> str:
         taught = [self._contents, self.groups.tolist(), self.criteria.tolist()]

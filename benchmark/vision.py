@@ -69,9 +69,13 @@ class TaughtVision:
         encoder.expect(Labels(len(dataset.groups), tuple(len(criterion.values) for criterion in dataset.criteria)))
 
     def prepare(self, progress: Progress) -> None:
-        """Make what experts learn from; all seeds and folds share it."""
-        cases = [case for trial in self.session.trials for case in trial.train]
-        for view in self.session.views:
+        """Make what experts learn from, where any is to be taught; all seeds and folds share it."""
+        session = self.session
+        pairs = [(index, seed) for index in range(len(session.trials)) for seed in session.config.seeds]
+        if all(one.taught for pair in pairs for one in self.adaptations(*pair)):
+            return
+        cases = [case for trial in session.trials for case in trial.train]
+        for view in session.views:
             self._studied(view, cases, progress)
 
     def same(self, index: int, seed: int) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,20 @@ def test_an_expert_learns_from_all_parts_but_its_own(tmp_path: Path) -> None:
     expected = [lesson[rows & (adaptation.groups == group)].mean(0) for group in range(3)]
     assert torch.allclose(adaptation.teach(1)["centres"], torch.stack(expected), atol=1e-6)
     assert len(lesson) == len(trial.train)
+
+
+def test_what_experts_learn_from_is_read_only_where_one_is_to_be_taught(tmp_path: Path) -> None:
+    made, encoded = session(tmp_path, seeds=(0, 1)), []
+    for seed in (0, 1):
+        for part in range(made.encoder.parts):
+            assert not made.vision.adaptations(0, seed)[0].taught
+            made.vision.adaptations(0, seed)[0].teach(part)
+    made.vision.prepare(encoded.append)
+    assert encoded == []
+    next((tmp_path / "experts").iterdir()).unlink()
+    shutil.rmtree(tmp_path / "features")
+    made.vision.prepare(encoded.append)
+    assert encoded
 
 
 def test_a_damaged_expert_is_taught_again(tmp_path: Path) -> None:
