@@ -6,6 +6,7 @@ seeds = "0"                      # any key of a run, for all variants
 question = "Share of the local similarity"
 name = "a = 0.6"
 base = true                      # one a question: the others are compared with it
+note = "What readers must know." # optional, printed with the question
 
 [[variants]]
 question = "Share of the local similarity"
@@ -51,6 +52,7 @@ class Entry(Strict):
     question: str = Field(min_length=1)
     name: str = Field(min_length=1)
     base: bool = False
+    note: str = ""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -75,12 +77,13 @@ class Variant:
 
 @dataclass(frozen=True)
 class Experiment:
-    """The variants of a file, in its order; ``name`` is the file's, without its ending."""
+    """The variants of a file, in its order; ``name`` is the file's, without its ending; ``notes`` are by question."""
 
     name: str
     path: Path
     config: RunConfig
     variants: tuple[Variant, ...]
+    notes: Mapping[str, str]
 
 
 class Member(Strict):
@@ -94,12 +97,15 @@ class Member(Strict):
 
 
 class Manifest(Strict):
-    """What an experiment consists of, as a runs folder and results/ keep it."""
+    """What an experiment consists of, as a runs folder and results/ keep it. ``notes`` map a question to what readers
+    must know of it.
+    """
 
     name: str
     dataset: str
     task: str
     members: tuple[Member, ...]
+    notes: dict[str, str] = Field(default_factory=dict)
 
     @property
     def keys(self) -> frozenset[str]:
@@ -146,7 +152,11 @@ def read_experiment(
     shared["plugins"] = (*common.plugins, *plugins)
     variants = tuple(_variant(entry, shared, common.methods, where) for entry in entries)
     _refuse_unpaired(variants, where)
-    return Experiment(path.stem, path, common.model_copy(update={"plugins": shared["plugins"]}), variants)
+    notes: dict[str, str] = {}
+    for entry in entries:
+        if entry.note:
+            notes[entry.question] = " ".join(filter(None, [notes.get(entry.question), entry.note]))
+    return Experiment(path.stem, path, common.model_copy(update={"plugins": shared["plugins"]}), variants, notes)
 
 
 def _entries(raw: Any, where: str) -> list[Entry]:

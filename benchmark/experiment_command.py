@@ -66,7 +66,13 @@ def _checked(experiment: Experiment, runners: Sequence[Runner]) -> Manifest:
         for variant, runner in zip(experiment.variants, runners, strict=True)
         for method in runner.plans
     )
-    return Manifest(name=experiment.name, dataset=session.searched_label, task=session.task, members=members)
+    return Manifest(
+        name=experiment.name,
+        dataset=session.searched_label,
+        task=session.task,
+        members=members,
+        notes=dict(experiment.notes),
+    )
 
 
 def _runner(variant: Variant, experiment: Experiment, registry: Registry) -> Runner:

@@ -63,7 +63,7 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Case:
-    """One biopsy-confirmed case: an id unique in its dataset, one image path a view, a fine diagnosis, a value for
+    """One case: an id unique in its dataset, one image path a view, a fine diagnosis, a value for
     every criterion (``descriptors``), and free metadata that no query text may use.
     """
 

@@ -151,9 +151,11 @@ def record(key: str, fold: int, row: str) -> EvaluationRecord:
 
 
 def evaluations(name: str, row: str, precision: list[tuple[float, float]]) -> list[Evaluated]:
-    """One evaluation a fold, with the average precision of its two queries, which are of one stratum each."""
+    """One evaluation a fold, with the average precision of its two queries, which are of one stratum each; nDCG@10 is
+    half of it.
+    """
     records = tuple(record(f"{name}{fold}", fold, row) for fold in range(len(precision)))
-    values = tuple({"AP": np.array(pair)} for pair in precision)
+    values = tuple({"AP": np.array(pair), "nDCG@10": np.array(pair) / 2} for pair in precision)
     return MeasuredRow(records, values).evaluated(lambda record: TRUTH, Path("x"))
 
 
@@ -164,7 +166,8 @@ def member(name: str, base: bool, folds: int = 3) -> Member:
 
 def test_differences_and_verdicts_worked_out_by_hand() -> None:
     members = [member("base", True), *(member(name, False) for name in ("up", "down", "noise", "none"))]
-    manifest = Manifest(name="e", dataset="toy", task="case-search", members=tuple(members))
+    notes = {"Q & A": "Mind this."}
+    manifest = Manifest(name="e", dataset="toy", task="case-search", members=tuple(members), notes=notes)
     known = [
         *evaluations("base", "ours", [(0.2, 0.4), (0.4, 0.6), (0.3, 0.5)]),  # macro mAP .3 .5 .4
         *evaluations("up", "ours [a=1]", [(0.3, 0.5), (0.5, 0.7), (0.5, 0.5)]),  # .4 .6 .5: +.1 in each fold
@@ -179,7 +182,10 @@ def test_differences_and_verdicts_worked_out_by_hand() -> None:
     assert up.differences == pytest.approx([0.1, 0.1, 0.1])
     assert down.differences == pytest.approx([-0.1, -0.2, -0.2])
     assert np.mean(noise.differences) == pytest.approx(0.1 / 3)
+    assert up.graded_differences == pytest.approx([0.05, 0.05, 0.05])
     page = experiment_markdown(board, "e.svg")
+    assert "## Q & A\n\nMind this.\n\n| variant" in page
+    assert "|      25.0 |        +5.0 ± 0.0 |" in page
     assert "| down" in page and "−16.7 ± 3.3 |" in page and "+10.0 ± 0.0 |" in page and "1500" not in page
     assert "2 queries" not in page and "6 queries in 3 folds" in page
     assert "- Without a result: none (ours)." in page

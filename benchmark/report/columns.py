@@ -29,10 +29,8 @@ def columns(board: Leaderboard) -> list[Column]:
 
 
 def short_columns(board: Leaderboard) -> list[Column]:
-    """Return the columns of the README's table; the encoder stands there where rows differ in it."""
-    left_out = {"seeds", "P@1", "wins by seed"}
-    if len({line.encoder for line in board.lines}) < 2:
-        left_out.add("encoder")
+    """Return the columns of the README's table, whose rows share one encoder."""
+    left_out = {"encoder", "seeds", "P@1", "wins by seed"}
     return [column for column in _on_test(board) if column.heading not in left_out]
 
 

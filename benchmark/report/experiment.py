@@ -18,13 +18,16 @@ from benchmark.records import EvaluationRecord
 from benchmark.report.table import Evaluated, measure, stale
 from benchmark.statistics import standard_error, tie
 
+LEAD, GRADED = "macro mAP", "nDCG@10"
+Folds = Mapping[int, Mapping[str, float]]
+"""Fold -> metric -> value."""
 Verdict = Literal["base", "tie", "better", "worse"]
 
 
 @dataclass(frozen=True)
 class Line:
     """One row. ``folds`` and ``base`` map fold -> macro mAP, of its own and of what it is compared with (None where
-    that has no result).
+    that has no result); ``graded`` and ``graded_base`` are the same of nDCG@10.
     """
 
     member: Member
@@ -34,6 +37,8 @@ class Line:
     seeds: int
     queries: int
     changed: tuple[str, ...]
+    graded: Mapping[int, float]
+    graded_base: Mapping[int, float] | None
 
     @property
     def method(self) -> str:
@@ -53,8 +58,12 @@ class Line:
     @property
     def differences(self) -> list[float]:
         """Row minus base in each fold that both have."""
-        base = self.base or {}
-        return [value - base[fold] for fold, value in self.folds.items() if fold in base]
+        return _paired(self.folds, self.base)
+
+    @property
+    def graded_differences(self) -> list[float]:
+        """The same of nDCG@10."""
+        return _paired(self.graded, self.graded_base)
 
     @property
     def verdict(self) -> Verdict | None:
@@ -97,7 +106,7 @@ def experiment_board(manifest: Manifest, evaluations: Sequence[Evaluated]) -> Bo
 
     # Questions share rows, their bases above all.
     @cache
-    def folds_of(keys: tuple[str, ...]) -> Mapping[int, float]:
+    def folds_of(keys: tuple[str, ...]) -> Folds:
         return _folds([known[key] for key in keys])
 
     questions: dict[str, list[Line]] = {}
@@ -121,26 +130,39 @@ def _line(
     manifest: Manifest,
     member: Member,
     known: Mapping[str, Evaluated],
-    folds_of: Callable[[tuple[str, ...]], Mapping[int, float]],
+    folds_of: Callable[[tuple[str, ...]], Folds],
 ) -> Line:
-    members, base = [known[key] for key in member.keys], manifest.base_of(member)
+    members, base = [known[key] for key in member.keys], manifest.base_of(member).keys
+    own, other = folds_of(member.keys), folds_of(base) if base and all(key in known for key in base) else None
     queries = {one.record.protocol.fold: len(one.judgments().query_ids) for one in members}
     return Line(
         member=member,
         record=members[0].record,
-        folds=folds_of(member.keys),
-        base=folds_of(base.keys) if _complete(base, known) else None,
+        folds=_of(own, LEAD),
+        base=_of(other, LEAD) if other else None,
         seeds=len({one.record.seed for one in members}),
         queries=sum(queries.values()),
         changed=tuple(sorted({name for one in members for name in stale(one.record)})),
+        graded=_of(own, GRADED),
+        graded_base=_of(other, GRADED) if other else None,
     )
 
 
-def _folds(members: Sequence[Evaluated]) -> Mapping[int, float]:
-    """Return fold -> macro mAP, the mean over the fold's seeds."""
-    found: dict[int, list[float]] = {}
+def _paired(own: Mapping[int, float], base: Mapping[int, float] | None) -> list[float]:
+    return [value - base[fold] for fold, value in own.items() if fold in base] if base else []
+
+
+def _of(folds: Folds, metric: str) -> Mapping[int, float]:
+    return {fold: values[metric] for fold, values in folds.items()}
+
+
+def _folds(members: Sequence[Evaluated]) -> Folds:
+    """Return fold -> metric -> value, the mean over the fold's seeds."""
+    found: dict[int, list[Mapping[str, float]]] = {}
     for one in members:
         assert one.record.protocol.fold is not None
-        macro = aggregate(measure(one), one.judgments())["macro mAP"]
-        found.setdefault(one.record.protocol.fold, []).append(macro)
-    return {fold: float(np.mean(values)) for fold, values in sorted(found.items())}
+        found.setdefault(one.record.protocol.fold, []).append(aggregate(measure(one), one.judgments()))
+    return {
+        fold: {metric: float(np.mean([seed[metric] for seed in seeds])) for metric in (LEAD, GRADED)}
+        for fold, seeds in sorted(found.items())
+    }

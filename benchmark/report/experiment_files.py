@@ -29,7 +29,7 @@ from benchmark.report.experiment import Board, experiment_board
 from benchmark.report.experiment_figure import draw_differences, figure_rows
 from benchmark.report.experiment_formats import experiment_csv, experiment_latex, experiment_markdown
 from benchmark.report.figures import write_figure
-from benchmark.report.robustness import add_sections
+from benchmark.report.robustness import write_sections
 from benchmark.report.robustness.answers import CANONICAL, condition, measured_with_shares
 from benchmark.report.table import Evaluated, measure, stale, table_folder
 from benchmark.store import as_json, damaged, facts_bytes, judgments_bytes, read_facts, read_judgments, slug
@@ -82,8 +82,8 @@ def write_experiment(board: Board, folder: Path) -> list[Path]:
         return []
     manifest = board.manifest
     target, name = folder / table_folder(manifest.dataset, manifest.task), slug(manifest.name)
-    page = experiment_markdown(board, f"{name}{PICTURE}.svg")
-    page, beside = add_sections(page, board.evaluations, target, name, manifest.members[0].method)
+    sections, beside = write_sections(board.evaluations, target, name, manifest.members[0].method)
+    page = experiment_markdown(board, f"{name}{PICTURE}.svg", sections)
     texts = {
         ".md": page,
         ".csv": experiment_csv(board),

@@ -18,13 +18,15 @@ from benchmark.tasks import TASKS
 if TYPE_CHECKING:
     from rich.table import Table
 
-HEADINGS = ("variant", "method", "macro mAP ± SE", "minus base ± SE", "verdict", "parameters")
+HEADINGS = (
+    "variant", "method", "macro mAP ± SE", "minus base ± SE", "verdict", "nDCG@10", "minus base ± SE", "parameters",
+)  # fmt: skip
 LEFT = 2
 """Columns that stand to the left."""
 ALL = (
     "question", "variant", "base", "method", "name", "encoder", "macro_map", "macro_map_se", "minus_base",
     "minus_base_se", "minus_base_low", "minus_base_high", "verdict", "folds", "seeds", "queries", "parameters", "stale",
-    "settings",
+    "settings", "ndcg_10", "ndcg_10_minus_base", "ndcg_10_minus_base_se",
 )  # fmt: skip
 
 
@@ -41,10 +43,13 @@ def _row(line: Line) -> dict[str, Any]:
     mean = float(np.mean(line.differences)) if compared else None
     error = standard_error(line.differences) if compared else None
     low, high = interval(line) or (None, None)
+    graded = float(np.mean(list(line.graded.values())))
+    graded_mean = float(np.mean(line.graded_differences)) if compared else None
+    graded_error = standard_error(line.graded_differences) if compared else None
     values = (
         member.question, member.variant, member.base, line.method, member.method, record.encoder.name, line.mean,
         line.error, mean, error, low, high, line.verdict, len(line.folds), line.seeds, line.queries,
-        record.method.parameters, bool(line.changed), "; ".join(settings(line)),
+        record.method.parameters, bool(line.changed), "; ".join(settings(line)), graded, graded_mean, graded_error,
     )  # fmt: skip
     return dict(zip(ALL, values, strict=True))
 
@@ -109,10 +114,12 @@ def sentences(board: Board) -> list[str]:
         f"{asked} queries in {folds} folds over train and valid; {spans(seeds)} seed{'' if seeds == [1] else 's'} a "
         f"fold. All rows: {'; '.join(shared) or 'nothing in common'}. What else a row sets stands in the csv beside "
         "this page; the rest are defaults.",
-        f"Numbers are percentage points of macro mAP: the mean over folds of the mean over a fold's seeds. ± is the "
-        f"standard error over folds. Minus base is the difference to the base of the question, paired by fold; under "
-        f"{SEPARATE:.0f} standard errors it is a tie, and the simpler variant wins. No verdict is adjusted for the "
-        f"number of rows: of twenty that equal their base, one or two will look better or worse by chance.{note}",
+        "Numbers are percentage points: the mean over folds of the mean over a fold's seeds. ± is the standard error "
+        "over folds. Minus base is the difference to the base of the question, paired by fold; where that of macro mAP "
+        f"is under {SEPARATE:.0f} standard errors it is a tie, which gives no reason to prefer either. nDCG@10, which "
+        "grades relevance, stands beside it without a verdict. No verdict is adjusted for the number of rows: with "
+        "five folds, of twenty rows that equal their base two or three will look better or worse by chance, and folds "
+        f"share training cases.{note}",
     ]
 
 
@@ -125,30 +132,34 @@ def notes(board: Board) -> list[str]:
 
 def _cells(line: Line) -> list[str]:
     row = _row(line)
-    difference = NONE
-    if row["minus_base"] is not None:
-        difference = f"{signed_points(row['minus_base'])} ± {points(row['minus_base_se'])}"
     return [
         line.member.variant,
         f"{line.method} {STALE}" if line.changed else line.method,
         f"{points(line.mean)} ± {points(line.error)}",
-        difference,
+        _difference(row["minus_base"], row["minus_base_se"]),
         line.verdict or NONE,
+        points(row["ndcg_10"]),
+        _difference(row["ndcg_10_minus_base"], row["ndcg_10_minus_base_se"]),
         parameters_text(line.record.method.parameters),
     ]
+
+
+def _difference(mean: float | None, error: float | None) -> str:
+    return NONE if mean is None or error is None else f"{signed_points(mean)} ± {points(error)}"
 
 
 # ------------------------------------------------------------------------------------------------ pages
 
 
-def experiment_markdown(board: Board, picture: str) -> str:
-    """Return the page; ``picture`` is the path of the figure from there."""
+def experiment_markdown(board: Board, picture: str, sections: str = "") -> str:
+    """Return the page; ``picture`` is the path of the figure from there, ``sections`` stand before all tables."""
     parts = [f"# {title(board)}", *([SYNTHETIC] if is_synthetic(board) else []), *sentences(board)]
     if notes(board):
         parts.append("\n".join(f"- {sentence}" for sentence in notes(board)))
-    parts.append(f"![Differences to the base of each question]({picture})")
+    drawn = f"![Differences to the base of each question]({picture})"
+    parts += [sections, "# All rows", drawn] if sections else [drawn]
     for question, lines in board.questions.items():
-        parts += [f"## {question}", _markdown_table(lines)]
+        parts += [f"## {question}", *filter(None, [board.manifest.notes.get(question)]), _markdown_table(lines)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import textwrap
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from benchmark.report import wording
@@ -28,6 +29,13 @@ DROPPED = (
 too that go on after a comma: ``mAP, 1 change``."""
 
 
+FIGURES = {
+    False: ("![Macro mAP of every row](macro_map.svg)", "![Mean average precision by stratum](per_group.svg)"),
+    True: (),
+}
+"""Whether it is cross-validated -> the pictures beside the page."""
+
+
 # ------------------------------------------------------------------------------------------------ markdown
 
 
@@ -40,23 +48,32 @@ def markdown(board: Leaderboard) -> str:
         markdown_table(board, columns(board)),
         *([_bullets(wording.marks(board))] if wording.marks(board) else []),
         wording.method_paragraph(board),
+        *FIGURES[board.cross_validated],
         "## Rows",
         _bullets(wording.rows(board)),
+        *(["## How to make it again", *rebuilding] if (rebuilding := wording.rebuilding(board)) else []),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def short_markdown(board: Leaderboard, link: str) -> str:
-    """Return the README's version: a line above, fewer columns, and the marks. ``link`` leads to the full table."""
+    """Return the README's version: a line above, fewer columns, and the marks. ``link`` leads to the full table. Of
+    several encoders it has the rows of that one which the best row sees through.
+    """
     table = board.table
+    encoder, *others = dict.fromkeys(line.encoder for line in (board.lines or board.apart))
+    lines = tuple(line for line in board.lines if line.encoder == encoder)
     seeds = wording.spans(sorted({seed for row in table.rows for seed in row.seeds}))
     kind = "drawn, **synthetic** images" if table.dataset.synthetic else "real images"
     queries = sum(len(judgments.query_ids) for judgments in table.judgments.values())
+    more = f", with the rows of encoder {', '.join(others)}" if others else ""
     above = (
-        f"{table.dataset.name} ({kind}), task {table.protocol.task}, {queries:,} test queries, seeds {seeds}; "
-        f"[full table and how it was made]({link})."
+        f"{table.dataset.name} ({kind}), task {table.protocol.task}, encoder {encoder}, {queries:,} test queries, "
+        f"seeds {seeds}; [full table{more}, and how it was made]({link})."
     )
-    return f"{above}\n\n{markdown_table(board, short_columns(board))}\n\n{' '.join(wording.marks(board))}"
+    shown = replace(board, lines=lines)
+    below = " ".join([wording.legend(shown), *wording.marks(shown)])
+    return f"{above}\n\n{markdown_table(shown, short_columns(shown))}\n\n{below}"
 
 
 def markdown_table(board: Leaderboard, shown: Sequence[Column]) -> str:

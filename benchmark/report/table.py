@@ -46,12 +46,15 @@ class Evaluated(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """One method with one encoder: its results by fold (None on test) and seed, and which sources changed since."""
+    """One method with one encoder: its results by fold (None on test) and seed, which sources changed since, and the
+    records of its evaluations.
+    """
 
     method: MethodInfo
     encoder: str
     results: Mapping[int | None, Seeds]
     changed: tuple[str, ...] = ()
+    records: tuple[EvaluationRecord, ...] = ()
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -233,7 +236,8 @@ def _row(members: Sequence[Evaluated]) -> Row:
         changed.update(stale(one.record))
         results.setdefault(one.record.protocol.fold, {})[one.record.seed] = measure(one)
     last = members[-1].record
-    return Row(last.method, last.encoder.name, results, tuple(sorted(changed)))
+    records = tuple(one.record for one in members)
+    return Row(last.method, last.encoder.name, results, tuple(sorted(changed)), records)
 
 
 def measure(one: Evaluated) -> Mapping[str, Floats]:

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmark.records import FINETUNED
 from benchmark.report.columns import LABELS, NEAR, STALE, missed_heading
 from benchmark.report.leaderboard import BOOTSTRAP_DRAWS, CHANCE, SEPARABLE, TEST_DRAWS, Leaderboard, Line
+from benchmark.report.table import Row, other_conditions
+from benchmark.tasks import CASE_SEARCH
 
 SYNTHETIC = (
     "All images of this table are **synthetic**: a program draws them, "
@@ -81,12 +84,15 @@ def spans(numbers: Sequence[int]) -> str:
 
 def method_paragraph(board: Leaderboard) -> str:
     """Return how the averages, intervals and p values were made."""
-    gap = "Composition gap: macro mAP minus that of the better of the image-only and text-only rows."
+    gap = (
+        "Composition gap: macro mAP minus that of the better of the image-only and text-only rows, which are trained "
+        "by the contrastive objective. Parameters are those of the method alone, without the encoder."
+    )
     if board.cross_validated:
         return (
             "Numbers are percentage points: the mean over folds of the mean over a fold's seeds. ± is the standard "
             "error over folds, for differences that of the difference paired by fold; a difference under two standard "
-            f"errors is a tie, and the simpler variant wins. {gap}{_note(board)}"
+            f"errors is a tie. {gap}{_note(board)}"
         )
     task = board.table.task
     drawn = f"queries within {task.stratum}" if task.unit == "query" else f"{task.unit}s"
@@ -96,6 +102,24 @@ def method_paragraph(board: Leaderboard) -> str:
         f"two-level bootstrap interval of macro mAP (seeds, then {drawn}; "
         f"{BOOTSTRAP_DRAWS:,} draws), conditional on this gallery. {_tests(board)} {gap}{missed}{_note(board)}"
     )
+
+
+def legend(board: Leaderboard) -> str:
+    """Return what the columns of the README's table are, in a sentence each."""
+    name = next(iter(board.table.judgments.values())).critical_name
+    drawn = "queries" if board.table.task.unit == "query" else "references"
+    sentences = [
+        f"Points; ±: standard deviation over seeds; [95 %]: interval over seeds and {drawn}.",
+        "Composition gap: macro mAP minus that of the better of image-only and text-only.",
+        *(
+            [f"Missed {name}@10: {name} queries without one in the first ten; lower is better."]
+            if board.critical
+            else []
+        ),
+        *(["Grade 2: relevant is only what equals the target in all criteria."] if board.table.task.exact else []),
+        f"p: {board.reference} against the row, whichever is better. Parameters: without the encoder.",
+    ]
+    return " ".join(sentences)
 
 
 def _note(board: Leaderboard) -> str:
@@ -112,8 +136,9 @@ def _tests(board: Leaderboard) -> str:
     if not board.has_reference:
         return f"p and wins are left open: no row of this table is of {name}, the method to test against."
     return (
-        f"p: two-sided sign-flip test of the difference in macro mAP between {name} and the row ({TEST_DRAWS:,} draws, "
-        f"signs flipped by {board.table.task.unit}), adjusted by Holm over the {board.family} rows that {name} is "
+        f"p: two-sided sign-flip test of the difference in macro mAP between {name} and the row, both with the row's "
+        f"encoder ({TEST_DRAWS:,} draws, signs flipped by {board.table.task.unit}; a small p where {name} is the worse "
+        f"of the two says that it is worse), adjusted by Holm over the {board.family} rows that {name} is "
         f"tested against. Wins by seed: seeds in which {name} has the higher macro mAP."
     )
 
@@ -148,6 +173,59 @@ def _seed_notes(board: Leaderboard) -> list[str]:
     notes = [f"p and wins use only the seeds shared with `{board.reference}`: {', '.join(short)}."] if short else []
     alone = f"Not tested (no seed or no encoder shared with `{board.reference}`): {', '.join(none)}."
     return notes + ([alone] if none else [])
+
+
+def rebuilding(board: Leaderboard) -> list[str]:
+    """Return how the rows were made: a command for each encoder, the training, and what they ran on. Nothing where the
+    protocol has what a command can't name, such as a list of the user's.
+    """
+    protocol = board.table.protocol
+    if protocol.queries or protocol.trained_on or protocol.excluded or protocol.training:
+        return []
+    found = []
+    for encoder in dict.fromkeys(line.encoder for line in board.lines):
+        members = [line.row for line in board.lines if line.row and line.encoder == encoder and line.row.records]
+        if members and FINETUNED not in encoder and " [" not in encoder:
+            found.append(f"```sh\n{_command(board, encoder, members)}\n```")
+    records = [record for line in board.lines if line.row for record in line.row.records]
+    if not found or not records:
+        return []
+    trained = next((record.training for record in records if record.training), {})
+    told = ", ".join(f"{name.replace('_', '-')} {value:g}" for name, value in trained.items())
+    known = {
+        name: sorted({record.environment[name] for record in records if record.environment.get(name)})
+        for name in ("commit", "torch", "device", "processor")
+    }
+    ran = ", ".join(f"{name} {' and '.join(values)}" for name, values in known.items() if values)
+    sentences = [
+        *([f"Shared training: {told}."] if told else []),
+        *([f"Made with {ran}."] if ran else []),
+        "Which commit made which row, all of its options, and the digests of its code, data and features stand in its "
+        "json under runs/.",
+    ]
+    return [*found, " ".join(sentences)]
+
+
+def _command(board: Leaderboard, encoder: str, members: Sequence[Row]) -> str:
+    protocol, dataset = board.table.protocol, board.table.dataset
+    flags = {
+        "dataset": dataset.name,
+        "encoder": encoder,
+        "task": protocol.task if protocol.task != CASE_SEARCH.name else "",
+        "evaluate": "cv" if board.cross_validated else "",
+        "methods": ",".join(dict.fromkeys(row.method.name for row in members)),
+        "seeds": ",".join(spans(sorted({seed for row in members for seed in row.seeds})).split(", ")),
+        **other_conditions(protocol, dataset),
+    }
+    set_ = dict.fromkeys(part for row in members for part in _options(row))
+    given = [f"--{name.replace('_', '-')} {value}" for name, value in flags.items() if value]
+    note = f"\n# rows with options, one run each: {'; '.join(set_)}" if set_ else ""
+    return f"python -m benchmark run {' '.join(given)} --no-controls{note}"
+
+
+def _options(row: Row) -> list[str]:
+    inside = row.method.row.partition(" [")[2].removesuffix("]")
+    return [f"--set {row.method.name}.{one}" for one in inside.split(", ") if one]
 
 
 def rows(board: Leaderboard) -> list[str]:

@@ -12,7 +12,7 @@ def register_datasets(register: Register) -> None:
         "derm7pt",
         "plugins.datasets.derm7pt:Derm7pt",
         options="plugins.datasets.options:Derm7ptOptions",
-        summary="1,011 biopsy-confirmed cases, dermoscopic and clinical view, seven-point criteria (your own copy)",
+        summary="1,011 cases, dermoscopic and clinical view, seven-point criteria (your own copy)",
         citation="Kawahara et al., IEEE Journal of Biomedical and Health Informatics, 2019",
     )
     register(

@@ -10,7 +10,8 @@ from fakes import evaluated, judgments, one, record, study
 
 from benchmark.errors import UserError
 from benchmark.report import leaderboards, tables, unjudged
-from benchmark.report.columns import columns, parameters, points, raw_rows, short_columns, signed_points
+from benchmark.report.columns import columns, parameters, points, raw_rows, signed_points
+from benchmark.report.formats import short_markdown
 from benchmark.report.leaderboard import Line
 from benchmark.statistics import holm
 
@@ -136,11 +137,18 @@ def test_a_row_is_tested_against_the_reference_of_its_encoder():
     assert tested["rival", "packaged"] and not tested["rival", "other"]
 
 
-def test_the_short_table_names_the_encoder_where_rows_differ_in_it():
+def test_the_short_table_has_the_encoder_of_the_best_row_and_says_so():
     other = {"encoder": record().encoder.model_copy(update={"name": "other"})}
-    several = board([*TINY, *by_hand("rival", (2, 2, 2, 2), **other)])
-    assert "encoder" in [column.heading for column in short_columns(several)]
-    assert "encoder" not in [column.heading for column in short_columns(board(TINY))]
+    several = board([*TINY, *by_hand("better", (1, 1, 1, 1), **other)])
+    text = short_markdown(several, "full.md")
+    shown = [one for one in several.lines if f"\n| {one.label}" in text]
+    assert [one.label for one in shown] == [
+        one.label for one in several.lines if one.encoder == several.lines[0].encoder
+    ]
+    assert 0 < len(shown) < len(several.lines)
+    rest = ({"packaged", "other"} - {shown[0].encoder}).pop()
+    assert f"encoder {shown[0].encoder}" in text and f"[full table, with the rows of encoder {rest}, and how" in text
+    assert "encoder packaged, 4 test queries" in short_markdown(board(TINY), "full.md")
 
 
 def test_columns_are_those_of_the_protocol():

@@ -13,7 +13,7 @@ from rich.console import Console
 from benchmark.errors import UserError
 from benchmark.report import from_runs, leaderboards, terminal, write_reports
 from benchmark.report.figures import draw_macro_map
-from benchmark.report.wording import marks
+from benchmark.report.wording import marks, rebuilding
 
 FILES = {
     f"toy/case-search/{name}"
@@ -22,12 +22,13 @@ FILES = {
         "per_group.csv",
     )
 }  # fmt: skip
+DRAWN = {"synthetic": True, "environment": {"commit": "abc", "device": "cpu"}}
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
-    paths = write_reports(study(synthetic=True), folder, "ours")
+    paths = write_reports(study(**DRAWN), folder, "ours")
     assert {str(path.relative_to(folder)) for path in paths} == FILES
     return {name.rsplit("/", 1)[1]: content.decode() for name, content in contents(folder).items()}
 
@@ -49,7 +50,7 @@ def test_no_file_of_real_data_says_synthetic(tmp_path):
 
 
 def test_the_same_evaluations_give_the_same_bytes(tmp_path, written):
-    write_reports(study(synthetic=True), tmp_path, "ours")
+    write_reports(study(**DRAWN), tmp_path, "ours")
     assert {name.rsplit("/", 1)[1]: content.decode() for name, content in contents(tmp_path).items()} == written
 
 
@@ -68,6 +69,27 @@ def test_markdown_says_what_was_searched_and_how_it_was_tested(written):
     for part in ("30 queries; 29 candidates", "NEV 15, MEL 10, BCC 5", "seeds 0-2", "encoder packaged", "100,000 draws",
                  "Holm over the 3 rows", "conditional on this gallery", "‡ reads labels"):  # fmt: skip
         assert part in text
+
+
+def test_the_page_says_how_to_make_it_again(written):
+    text = written["leaderboard.md"]
+    (command,) = re.findall(r"```sh\n(.*)\n```", text)
+    assert command == (
+        "python -m benchmark run --dataset toy --encoder packaged --methods ours,rival,image-only,text-only "
+        "--seeds 0-2 --no-controls"
+    )
+    assert text.index("## How to make it again") < text.index("Made with commit abc, device cpu.")
+    assert "![Macro mAP of every row](macro_map.svg)" in text and "macro_map.svg" in written
+
+
+def test_a_row_with_options_is_named_as_a_run_of_its_own():
+    told = rebuilding(*leaderboards(study(1, ("ours",), row="ours [width=8, scorer.a=0.1]"), "ours"))
+    assert "# rows with options, one run each: --set ours.width=8; --set ours.scorer.a=0.1" in told[0]
+
+
+def test_what_a_command_cannot_name_has_none():
+    for unusual in ({"queries": "mine"}, {"trained_on": "other"}, {"excluded": "3 cases"}, {"training": "epochs 2"}):
+        assert rebuilding(*leaderboards(study(1, protocol=unusual), "ours")) == []
 
 
 def test_a_changed_source_has_a_footnote(tmp_path):

@@ -31,20 +31,20 @@ def write_robustness(evaluations: Iterable[Evaluated], folder: Path, reference: 
     return written
 
 
-def add_sections(
-    text: str, evaluations: Iterable[Evaluated], folder: Path, stem: str, reference: str | None
+def write_sections(
+    evaluations: Iterable[Evaluated], folder: Path, stem: str, reference: str | None
 ) -> tuple[str, list[Path]]:
-    """Add to the page ``text`` what ``evaluations`` tell of robustness, and write the csv and the figures beside it.
-    Return the page and the paths; where they are of no study, or of several, nothing is added.
+    """Return what ``evaluations`` tell of robustness, as sections of a page, and write the csv and the figures that go
+    with it. Return the paths too; where the evaluations are of no study, or of several, there is nothing.
 
     Raises:
         UserError: a stored file is damaged, or the folder is read-only or full.
     """
     found = studies(evaluations)
     if len(found) != 1:
-        return text, []
+        return "", []
     summary = summarise(found[0], reference)
-    return f"{text.rstrip()}\n\n{sections(summary, stem)}\n", _write_beside(summary, folder, stem)
+    return sections(summary, stem), _write_beside(summary, folder, stem)
 
 
 def _write_beside(summary: Summary, folder: Path, stem: str) -> list[Path]:

@@ -182,13 +182,13 @@ def pooled(members: Sequence[Evaluated], name: str) -> Answers | None:
 
 
 def measured_with_shares(one: Evaluated) -> Mapping[str, Floats]:
-    """Return what a robustness page needs of an evaluation, metric -> (q,): average precision, and under the two texts
-    that are compared the shares of following.py, where the facts for them are stored.
+    """Return what a robustness page needs of an evaluation, metric -> (q,): average precision and
+    nDCG@10, and under the two texts that are compared the shares of following.py, where the facts for them are stored.
 
     Raises:
         UserError: a stored file is damaged.
     """
-    values = {name: value for name, value in measure(one).items() if name in ("AP", STATED, TRUE)}
+    values = {name: value for name, value in measure(one).items() if name in ("AP", "nDCG@10", STATED, TRUE)}
     facts = _facts(one)
     if (
         one.metrics

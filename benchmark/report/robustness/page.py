@@ -146,9 +146,10 @@ def _following(summary: Summary, stem: str) -> str:
 
 
 def _subgroups(summary: Summary, stem: str) -> str:
+    name = summary.study.name(_reference_first(summary, summary.subgroups[summary.keys[0]])[0])
     text = (
         "Macro mAP under the canonical text, by metadata that no method sees. A subgroup is averaged over the strata "
-        f"({_task(summary).stratum}) that it holds. *All* is the macro mAP of the first method over all queries of "
+        f"({_task(summary).stratum}) that it holds. *All* is the macro mAP of {name} over all queries of "
         f"those strata: a subgroup that lacks a hard one looks easy without being so. {FEW_MARK} fewer than "
         f"{FEW} queries: too few to read from, so without an interval."
     )
@@ -175,14 +176,23 @@ def _subgroup_table(summary: Summary, found: Mapping[Identity, Sequence[Subgroup
 
 def _how(summary: Summary, stem: str) -> str:
     drawn = "references with all of their queries" if _task(summary).unit == "reference" else "queries within a stratum"
+    several = any(len(summary.canonical_answers(method).seeds) > 1 for method in summary.methods)
+    levels = f"two-level bootstrap ({DRAWS:,} draws), seeds, then {drawn}"
+    alone = f"bootstrap ({DRAWS:,} draws) of {drawn}; there is one seed, so what training varies is not in them"
     text = (
-        f"Numbers are points. Brackets are 95 % intervals of a two-level bootstrap ({DRAWS:,} draws), seeds, then "
-        f"{drawn}; differences are paired by seed and query. They hold for this gallery, and none "
-        "is adjusted for the number of comparisons. A group with one query in a subgroup adds no spread, so intervals "
-        "of small subgroups are narrow. The band of the curve is the standard deviation over seeds."
+        f"Numbers are points. Brackets are 95 % intervals of a {levels if several else alone}; differences are paired "
+        "by seed and query. They hold for this gallery, and none is adjusted for the number of comparisons. A group "
+        "with few queries in a subgroup adds little spread, so intervals of small subgroups are narrower than they "
+        "should be."
     )
+    if several:
+        text += " The band of the curve is the standard deviation over seeds."
     if summary.study.cross_validated:
-        text += " Averages are over the queries of all folds together, so they differ a little from a mean over folds."
+        text += (
+            " Averages are over the queries of all folds together, so they differ a little from a mean over folds, and "
+            "an interval over queries can exclude zero where the folds of an experiment call a difference a tie: the "
+            "verdict of the folds is the stricter one and decides."
+        )
     return f"## How the intervals were made\n\n{text} All numbers: {stem}-conditions.csv."
 
 
