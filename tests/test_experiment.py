@@ -192,6 +192,16 @@ def test_differences_and_verdicts_worked_out_by_hand() -> None:
     assert r"\textit{Q \& A}" in experiment_latex(board)
 
 
+def test_a_row_that_was_published_without_ndcg_has_none() -> None:
+    manifest = Manifest(
+        name="e", dataset="toy", task="case-search", members=(member("base", True), member("up", False))
+    )
+    old = [*evaluations("base", "ours", [(0.2, 0.4)] * 3), *evaluations("up", "ours", [(0.3, 0.5)] * 3)]
+    old = [one._replace(metrics=lambda one=one: {"AP": one.metrics()["AP"]}) for one in old]  # type: ignore[misc]
+    page = experiment_markdown(experiment_board(manifest, old), "e.svg")
+    assert "+10.0 ± 0.0 |    better |         – |                 – |" in page
+
+
 def test_a_base_without_a_result_leaves_its_rows_without_a_verdict() -> None:
     members = (member("base", True, 2), member("up", False, 2))
     manifest = Manifest(name="e", dataset="toy", task="case-search", members=members)

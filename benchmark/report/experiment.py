@@ -27,7 +27,8 @@ Verdict = Literal["base", "tie", "better", "worse"]
 @dataclass(frozen=True)
 class Line:
     """One row. ``folds`` and ``base`` map fold -> macro mAP, of its own and of what it is compared with (None where
-    that has no result); ``graded`` and ``graded_base`` are the same of nDCG@10.
+    that has no result); ``graded`` and ``graded_base`` are the same of nDCG@10, which is
+    NaN where an earlier version published the row without it.
     """
 
     member: Member
@@ -163,6 +164,6 @@ def _folds(members: Sequence[Evaluated]) -> Folds:
         assert one.record.protocol.fold is not None
         found.setdefault(one.record.protocol.fold, []).append(aggregate(measure(one), one.judgments()))
     return {
-        fold: {metric: float(np.mean([seed[metric] for seed in seeds])) for metric in (LEAD, GRADED)}
+        fold: {metric: float(np.mean([seed.get(metric, np.nan) for seed in seeds])) for metric in (LEAD, GRADED)}
         for fold, seeds in sorted(found.items())
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,9 +44,10 @@ def _row(line: Line) -> dict[str, Any]:
     mean = float(np.mean(line.differences)) if compared else None
     error = standard_error(line.differences) if compared else None
     low, high = interval(line) or (None, None)
-    graded = float(np.mean(list(line.graded.values())))
-    graded_mean = float(np.mean(line.graded_differences)) if compared else None
-    graded_error = standard_error(line.graded_differences) if compared else None
+    known = compared and not any(map(isnan, line.graded_differences))
+    graded = None if any(map(isnan, line.graded.values())) else float(np.mean(list(line.graded.values())))
+    graded_mean = float(np.mean(line.graded_differences)) if known else None
+    graded_error = standard_error(line.graded_differences) if known else None
     values = (
         member.question, member.variant, member.base, line.method, member.method, record.encoder.name, line.mean,
         line.error, mean, error, low, high, line.verdict, len(line.folds), line.seeds, line.queries,
@@ -138,7 +140,7 @@ def _cells(line: Line) -> list[str]:
         f"{points(line.mean)} ± {points(line.error)}",
         _difference(row["minus_base"], row["minus_base_se"]),
         line.verdict or NONE,
-        points(row["ndcg_10"]),
+        NONE if row["ndcg_10"] is None else points(row["ndcg_10"]),
         _difference(row["ndcg_10_minus_base"], row["ndcg_10_minus_base_se"]),
         parameters_text(line.record.method.parameters),
     ]
