@@ -111,7 +111,8 @@ NOTES = {
     "latency": "After warm-up, in one process. *Picture and text to answer* decodes and encodes the picture, encodes "
     "and composes the text, searches, explains every score and says where the method looks.",
     "scale": "Vectors are those of the index, perturbed; one query at a time. NumPy reads half-precision rows through "
-    "a memory map; recall is against its answers. *Speed-up* is against it at the same size.",
+    "a memory map, which any exact index beats; recall is against its answers, and *speed-up* against its time at the "
+    "same size. Perturbed copies of few vectors lie in clusters, so the recall says little of other data.",
     "serve": "Each client asks with a picture and a text, again and again. 429 is the service's deliberate answer when "
     "all places are taken.",
 }
