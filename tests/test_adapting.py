@@ -75,10 +75,10 @@ def test_what_experts_learn_from_is_read_only_where_one_is_to_be_taught(tmp_path
         for part in range(made.encoder.parts):
             assert not made.vision.adaptations(0, seed)[0].taught
             made.vision.adaptations(0, seed)[0].teach(part)
-    made.vision.prepare(encoded.append)
-    assert encoded == []
-    next((tmp_path / "experts").iterdir()).unlink()
     shutil.rmtree(tmp_path / "features")
+    made.vision.prepare(encoded.append)
+    assert encoded == [] and not (tmp_path / "features").exists()
+    next((tmp_path / "experts").iterdir()).unlink()
     made.vision.prepare(encoded.append)
     assert encoded
 

@@ -18,7 +18,7 @@ from benchmark.report import from_runs
 from benchmark.report.compact_rows import MeasuredRow
 from benchmark.report.experiment import experiment_board
 from benchmark.report.experiment_files import publish_experiments
-from benchmark.report.experiment_formats import experiment_latex, experiment_markdown
+from benchmark.report.experiment_formats import experiment_latex, experiment_markdown, question_table
 from benchmark.report.table import Evaluated
 from tests.conftest import ROOT, TOY, Command
 
@@ -123,6 +123,11 @@ def test_committed_experiments_can_be_read(path: Path) -> None:
     assert read_experiment(path, {}).variants
 
 
+def test_notes_belong_to_their_question(tmp_path: Path) -> None:
+    path = file(tmp_path, HEAD + BASE + 'note = "One."\n' + EIGHT + 'note = "Two."\n' + LABELS)
+    assert read_experiment(path, {}).notes == {"Width": "One. Two."}
+
+
 # ------------------------------------------------------------------------------------------------ the numbers
 
 TRUTH = Judgments(
@@ -189,7 +194,8 @@ def test_differences_and_verdicts_worked_out_by_hand() -> None:
     assert "| down" in page and "−16.7 ± 3.3 |" in page and "+10.0 ± 0.0 |" in page and "1500" not in page
     assert "2 queries" not in page and "6 queries in 3 folds" in page
     assert "- Without a result: none (ours)." in page
-    assert r"\textit{Q \& A}" in experiment_latex(board)
+    assert r"\textit{Q \& A}" in experiment_latex(board) and r"Q \& A: Mind this." in experiment_latex(board)
+    assert "Mind this." in str(question_table(board, "Q & A").caption)
 
 
 def test_a_row_that_was_published_without_ndcg_has_none() -> None:

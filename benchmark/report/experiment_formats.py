@@ -175,7 +175,8 @@ def _markdown_table(lines: Sequence[Line]) -> str:
 
 def experiment_latex(board: Board) -> str:
     r"""Return one floating table for ``\input``, a question after the other; it needs booktabs."""
-    words = [f"{title(board)}.", *([SYNTHETIC] if is_synthetic(board) else []), *sentences(board), *notes(board)]
+    told = [f"{question}: {note}" for question, note in board.manifest.notes.items()]
+    words = [f"{title(board)}.", *([SYNTHETIC] if is_synthetic(board) else []), *sentences(board), *notes(board), *told]
     lines = []
     for question, members in board.questions.items():
         heading = rf"\multicolumn{{{len(HEADINGS)}}}{{l}}{{\textit{{{latex_text(question)}}}}} \\"
@@ -204,7 +205,15 @@ def question_table(board: Board, question: str) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(question), box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
+    note = board.manifest.notes.get(question)
+    table = Table(
+        title=Text(question),
+        caption=Text(note) if note else None,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        title_justify="left",
+    )
     for place, heading in enumerate(HEADINGS):
         table.add_column(Text(heading), justify="left" if place < LEFT else "right")
     for line in board.questions[question]:

@@ -61,15 +61,16 @@ def short_markdown(board: Leaderboard, link: str) -> str:
     several encoders it has the rows of that one which the best row sees through.
     """
     table = board.table
-    encoder, *others = dict.fromkeys(line.encoder for line in (board.lines or board.apart))
-    lines = tuple(line for line in board.lines if line.encoder == encoder)
+    encoders = list(dict.fromkeys(line.encoder for line in board.lines))
+    lines = tuple(line for line in board.lines if line.encoder == encoders[0])
     seeds = wording.spans(sorted({seed for row in table.rows for seed in row.seeds}))
     kind = "drawn, **synthetic** images" if table.dataset.synthetic else "real images"
     queries = sum(len(judgments.query_ids) for judgments in table.judgments.values())
-    more = f", with the rows of encoder {', '.join(others)}" if others else ""
+    seen = f"encoder {encoders[0]}, " if encoders else ""
+    more = f", with the rows of encoder {', '.join(encoders[1:])}" if encoders[1:] else ""
     above = (
-        f"{table.dataset.name} ({kind}), task {table.protocol.task}, encoder {encoder}, {queries:,} test queries, "
-        f"seeds {seeds}; [full table{more}, and how it was made]({link})."
+        f"{table.dataset.name} ({kind}), task {table.protocol.task}, {seen}{queries:,} test queries, seeds {seeds}; "
+        f"[full table{more}, and how it was made]({link})."
     )
     shown = replace(board, lines=lines)
     below = " ".join([wording.legend(shown), *wording.marks(shown)])

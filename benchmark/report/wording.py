@@ -16,6 +16,8 @@ SYNTHETIC = (
     "All images of this table are **synthetic**: a program draws them, "
     "and nothing here says how a method does on real ones."
 )
+SHIPPED = ("plugins", "baselines", "benchmark")
+"""Packages whose methods need no ``--plugin``."""
 GALLERIES = {"split": "the other cases of the same split", "archive": "the cases of train and valid"}
 
 
@@ -108,6 +110,7 @@ def legend(board: Leaderboard) -> str:
     """Return what the columns of the README's table are, in a sentence each."""
     name = next(iter(board.table.judgments.values())).critical_name
     drawn = "queries" if board.table.task.unit == "query" else "references"
+    tested = any("p_holm" in line.numbers for line in board.lines)
     sentences = [
         f"Points; ±: standard deviation over seeds; [95 %]: interval over seeds and {drawn}.",
         "Composition gap: macro mAP minus that of the better of image-only and text-only.",
@@ -117,7 +120,8 @@ def legend(board: Leaderboard) -> str:
             else []
         ),
         *(["Grade 2: relevant is only what equals the target in all criteria."] if board.table.task.exact else []),
-        f"p: {board.reference} against the row, whichever is better. Parameters: without the encoder.",
+        *([f"p: {board.reference} against the row, whichever is better."] if tested else []),
+        "Parameters: without the encoder.",
     ]
     return " ".join(sentences)
 
@@ -177,19 +181,21 @@ def _seed_notes(board: Leaderboard) -> list[str]:
 
 def rebuilding(board: Leaderboard) -> list[str]:
     """Return how the rows were made: a command for each encoder, the training, and what they ran on. Nothing where the
-    protocol has what a command can't name, such as a list of the user's.
+    data set or the protocol has what a command of this kind can't name.
     """
-    protocol = board.table.protocol
-    if protocol.queries or protocol.trained_on or protocol.excluded or protocol.training:
+    dataset, protocol = board.table.dataset.name, board.table.protocol
+    if protocol.queries or protocol.trained_on or protocol.excluded or protocol.training or set(dataset) & set(":["):
         return []
-    found = []
+    commands: list[str] = []
+    named: set[tuple[str, str]] = set()
     for encoder in dict.fromkeys(line.encoder for line in board.lines):
-        members = [line.row for line in board.lines if line.row and line.encoder == encoder and line.row.records]
-        if members and FINETUNED not in encoder and " [" not in encoder:
-            found.append(f"```sh\n{_command(board, encoder, members)}\n```")
-    records = [record for line in board.lines if line.row for record in line.row.records]
-    if not found or not records:
+        members = [line.row for line in board.lines if line.row and line.encoder == encoder and _plain(line.row)]
+        if members:
+            commands.append(f"```sh\n{_command(board, encoder, members)}\n```")
+            named.update((row.method.row, encoder) for row in members)
+    if not commands:
         return []
+    records = [record for line in board.lines if line.row for record in line.row.records]
     trained = next((record.training for record in records if record.training), {})
     told = ", ".join(f"{name.replace('_', '-')} {value:g}" for name, value in trained.items())
     known = {
@@ -197,35 +203,41 @@ def rebuilding(board: Leaderboard) -> list[str]:
         for name in ("commit", "torch", "device", "processor")
     }
     ran = ", ".join(f"{name} {' and '.join(values)}" for name, values in known.items() if values)
+    others = [board.name(line) for line in board.lines if (line.label, line.encoder) not in named]
     sentences = [
+        *([f"Of {', '.join(others)} the page of `report --html` has the commands."] if others else []),
         *([f"Shared training: {told}."] if told else []),
         *([f"Made with {ran}."] if ran else []),
         "Which commit made which row, all of its options, and the digests of its code, data and features stand in its "
         "json under runs/.",
     ]
-    return [*found, " ".join(sentences)]
+    return [*commands, " ".join(sentences)]
+
+
+def _plain(row: Row) -> bool:
+    """Whether a shared command can name a row: shipped, and all of its options and those of its encoder defaults."""
+    shipped = row.method.owner.partition(".")[0] in SHIPPED
+    simple = " [" not in row.method.row and " [" not in row.encoder and FINETUNED not in row.encoder
+    return shipped and simple and bool(row.records)
 
 
 def _command(board: Leaderboard, encoder: str, members: Sequence[Row]) -> str:
     protocol, dataset = board.table.protocol, board.table.dataset
+    devices = {record.environment.get("device", "").split(" ")[0] for row in members for record in row.records} - {""}
     flags = {
         "dataset": dataset.name,
         "encoder": encoder,
         "task": protocol.task if protocol.task != CASE_SEARCH.name else "",
         "evaluate": "cv" if board.cross_validated else "",
         "methods": ",".join(dict.fromkeys(row.method.name for row in members)),
-        "seeds": ",".join(spans(sorted({seed for row in members for seed in row.seeds})).split(", ")),
+        "seeds": spans(sorted({seed for row in members for seed in row.seeds})).replace(", ", ","),
         **other_conditions(protocol, dataset),
+        "device": next(iter(devices)) if len(devices) == 1 else "",
     }
-    set_ = dict.fromkeys(part for row in members for part in _options(row))
     given = [f"--{name.replace('_', '-')} {value}" for name, value in flags.items() if value]
-    note = f"\n# rows with options, one run each: {'; '.join(set_)}" if set_ else ""
-    return f"python -m benchmark run {' '.join(given)} --no-controls{note}"
-
-
-def _options(row: Row) -> list[str]:
-    inside = row.method.row.partition(" [")[2].removesuffix("]")
-    return [f"--set {row.method.name}.{one}" for one in inside.split(", ") if one]
+    # A row that reads labels comes with the controls; the others of them are among the rows anyway.
+    alone = [] if any(line.kind == "reads labels" for line in board.apart) else ["--no-controls"]
+    return " ".join(["python -m benchmark run", *given, *alone])
 
 
 def rows(board: Leaderboard) -> list[str]:

@@ -65,28 +65,53 @@ def test_a_whole_search(opened: Page, picture: str) -> None:
     expect(opened.locator(".card img")).to_have_count(10)
 
 
-def test_a_search_waits_for_the_page_and_for_the_picture(chromium: Browser, service: str, picture: str) -> None:
-    """Whoever is quicker than the page still gets an answer, and with the picture."""
-    slow = """
-      const [ask, read] = [window.fetch, FileReader.prototype.readAsDataURL];
-      const later = (what) => new Promise((resolve) => setTimeout(() => resolve(what()), 300));
-      window.fetch = (...given) => later(() => ask(...given));
-      FileReader.prototype.readAsDataURL = function (file) { later(() => read.call(this, file)); };
-    """
+SLOW = """
+  const [ask, read] = [window.fetch, FileReader.prototype.readAsDataURL];
+  const later = (milliseconds, what) => new Promise((resolve) => setTimeout(() => resolve(what()), milliseconds));
+  window.fetch = (...given) => later(INDEXES, () => ask(...given));
+  FileReader.prototype.readAsDataURL = function (file) { later(PICTURE, () => read.call(this, file)); };
+"""
+
+
+@pytest.mark.parametrize(("indexes", "picture_"), [("800", "0"), ("0", "800")], ids=["the page", "the picture"])
+def test_a_search_waits_for_what_is_slow(
+    chromium: Browser, service: str, picture: str, indexes: str, picture_: str
+) -> None:
+    """Whoever is quicker still gets an answer, and with the picture."""
     with watched(chromium) as (page, complaints, _):
-        page.add_init_script(slow)
+        page.add_init_script(SLOW.replace("INDEXES", indexes).replace("PICTURE", picture_))
         page.goto(service, wait_until="commit")
         page.get_by_label("Choose a picture").set_input_files(picture)
         page.locator("#k").select_option("50")
         page.get_by_role("button", name="Search", exact=True).click()
         expect(page.locator(".card", has_text="your picture")).to_have_count(1)
         assert not page.get_by_role("alert").is_visible()
-        page.get_by_label("Choose a picture").set_input_files(picture)
-        page.get_by_label("Findings", exact=True).fill("thick border")
-        page.get_by_role("button", name="Remove the picture").click()  # before it is read again
-        search(page)
-        assert page.locator("#asked img").count() == 0
     assert complaints == []
+
+
+def test_a_picture_that_is_removed_while_it_is_read_does_not_come_back(
+    opened: Page, picture: str, tmp_path: Path
+) -> None:
+    slow = SLOW.replace("INDEXES", "0").replace("PICTURE", "500")
+    opened.evaluate(f"() => {{ {slow} }}")
+    opened.get_by_label("Choose a picture").set_input_files(picture)
+    expect(opened.locator("#asked img")).to_be_visible()
+    other = tmp_path / "other.png"
+    other.write_bytes(Path(picture).read_bytes())
+    opened.get_by_label("Choose a picture").set_input_files(other)  # is being read
+    opened.get_by_role("button", name="Remove the picture").click()
+    opened.wait_for_timeout(1_000)
+    assert opened.locator("#asked img").count() == 0
+
+
+def test_after_a_picture_that_cannot_be_read_words_can_be_searched(opened: Page, picture: str) -> None:
+    broken = "function () { this.dispatchEvent(new Event('error')); }"
+    opened.evaluate(f"() => {{ FileReader.prototype.readAsDataURL = {broken}; }}")
+    opened.get_by_label("Choose a picture").set_input_files(picture)
+    expect(opened.get_by_role("alert")).to_have_text("The file can't be read.")
+    opened.get_by_label("Findings", exact=True).fill("thick border")
+    search(opened)
+    assert not opened.get_by_role("alert").is_visible()
 
 
 def test_the_slider_ranks_anew_and_default_goes_back(opened: Page) -> None:

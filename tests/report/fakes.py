@@ -29,7 +29,7 @@ def judgments(groups=GROUPS, prefix="case") -> Judgments:
 
 
 def record(
-    method="ours", seed=0, truth=None, *, row=None, synthetic=False, protocol=None, **changes
+    method="ours", seed=0, truth=None, *, row=None, owner="tests", synthetic=False, protocol=None, **changes
 ) -> EvaluationRecord:
     """A record whose key depends on everything that is asked for."""
     asked = {"task": "case-search", "evaluate": "test", "fold": None, "gallery": "split", "view": "dermoscopic",
@@ -37,7 +37,7 @@ def record(
     fields = {
         "training_key": None,
         "method": MethodInfo(
-            name=method, row=row or method, owner="tests", summary=f"what {method} does", citation="nobody 2024",
+            name=method, row=row or method, owner=owner, summary=f"what {method} does", citation="nobody 2024",
             scorer=None, options={}, modality=MODALITY.get(method, "image+text"), trained=True,
             parameters=1_234_567 if method == "ours" else 345_000, reads_labels=method == "oracle",
         ),

@@ -22,7 +22,8 @@ FILES = {
         "per_group.csv",
     )
 }  # fmt: skip
-DRAWN = {"synthetic": True, "environment": {"commit": "abc", "device": "cpu"}}
+SHIPPED = {"owner": "baselines.registration"}
+DRAWN = {**SHIPPED, "synthetic": True, "environment": {"commit": "abc", "device": "cpu"}}
 
 
 @pytest.fixture(scope="module")
@@ -76,20 +77,27 @@ def test_the_page_says_how_to_make_it_again(written):
     (command,) = re.findall(r"```sh\n(.*)\n```", text)
     assert command == (
         "python -m benchmark run --dataset toy --encoder packaged --methods ours,rival,image-only,text-only "
-        "--seeds 0-2 --no-controls"
+        "--seeds 0-2 --device cpu"
     )
     assert text.index("## How to make it again") < text.index("Made with commit abc, device cpu.")
     assert "![Macro mAP of every row](macro_map.svg)" in text and "macro_map.svg" in written
 
 
-def test_a_row_with_options_is_named_as_a_run_of_its_own():
-    told = rebuilding(*leaderboards(study(1, ("ours",), row="ours [width=8, scorer.a=0.1]"), "ours"))
-    assert "# rows with options, one run each: --set ours.width=8; --set ours.scorer.a=0.1" in told[0]
+def test_rows_that_a_shared_command_cannot_name_are_left_to_the_page_that_can():
+    option = study(1, ("ours",), row="ours [width=8, scorer.a=0.1]", **SHIPPED)
+    rows = [*study(1, ("ours", "rival"), **SHIPPED), *option, *study(1, ("film",))]
+    command, sentence = rebuilding(*leaderboards(rows, "ours"))
+    assert "--methods ours,rival --seeds 0 --no-controls" in command
+    assert sentence.startswith("Of ours [width=8, scorer.a=0.1], film the page of `report --html` has the commands.")
+    assert rebuilding(*leaderboards(study(1, ("film",)), "ours")) == []
 
 
 def test_what_a_command_cannot_name_has_none():
     for unusual in ({"queries": "mine"}, {"trained_on": "other"}, {"excluded": "3 cases"}, {"training": "epochs 2"}):
-        assert rebuilding(*leaderboards(study(1, protocol=unusual), "ours")) == []
+        assert rebuilding(*leaderboards(study(1, protocol=unusual, **SHIPPED), "ours")) == []
+    for name in ("folder:rings", "synthetic [cases=80]"):
+        dataset = record().dataset.model_copy(update={"name": name})
+        assert rebuilding(*leaderboards(study(1, dataset=dataset, **SHIPPED), "ours")) == []
 
 
 def test_a_changed_source_has_a_footnote(tmp_path):

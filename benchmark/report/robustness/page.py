@@ -190,8 +190,7 @@ def _how(summary: Summary, stem: str) -> str:
     if summary.study.cross_validated:
         text += (
             " Averages are over the queries of all folds together, so they differ a little from a mean over folds, and "
-            "an interval over queries can exclude zero where the folds of an experiment call a difference a tie: the "
-            "verdict of the folds is the stricter one and decides."
+            "an interval over queries and the verdict over folds of an experiment can disagree; the verdict decides."
         )
     return f"## How the intervals were made\n\n{text} All numbers: {stem}-conditions.csv."
 

@@ -75,7 +75,7 @@ async function search() {
   $("search").setAttribute("aria-busy", "true");
   try {
     await Promise.all([started, settled()]); // asked sooner than the page or the picture is ready: not lost, and not without it
-    if (!indexes.length) return; // why was said
+    if (!indexes.length) throw new Error("No index is known yet: enter the token above, or load the page again.");
     complain(null);
     const said = await post("/api/search", question(), mine.signal);
     answers = said.answers;

@@ -49,7 +49,10 @@ function takeFile(file) {
     $("status").textContent = `${file.name || "A pasted picture"} is ready.`;
   });
   reading = mine;
-  mine.catch(complain);
+  mine.catch((problem) => {
+    if (reading === mine) reading = Promise.resolve(); // else every later search would fail with this one
+    complain(problem);
+  });
 }
 
 export function showCase(index, name, url) {
