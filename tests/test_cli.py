@@ -349,6 +349,7 @@ def test_ctrl_c_leaves_a_resumable_state_and_says_so(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job's shell has it ignored
     )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not list(tmp_path.glob("runs/evaluations/[!.]*")):

@@ -28,6 +28,8 @@ LOCAL, PENDING = "milvus.db", "pending.json"
 ROWS = 1000
 """Rows a request."""
 PATIENCE_S = 10.0
+CONNECTS = 3
+"""Attempts to connect where the server closes the line for pings."""
 LOOK_UP = 500
 """Ids a request."""
 
@@ -44,8 +46,21 @@ class MilvusStore(VectorStore):
             require("milvus_lite")
             folder.mkdir(parents=True, exist_ok=True)
         with self._speaking():
-            token = os.environ.get("DERMCIR_MILVUS_TOKEN", "")
-            self.client = self.milvus.MilvusClient(uri or self._local, token=token, timeout=PATIENCE_S)
+            self.client = self._connected(os.environ.get("DERMCIR_MILVUS_TOKEN", ""))
+
+    def _connected(self, token: str) -> Any:
+        """Connect. The client pings every ten seconds, which servers answer by closing a line that was idle; another
+        client of this process may share that line, and it is opened anew.
+        """
+        refused: Exception = RuntimeError("no attempt was made")
+        for _ in range(CONNECTS):
+            try:
+                return self.milvus.MilvusClient(self.uri or self._local, token=token, timeout=PATIENCE_S)
+            except self.milvus.MilvusException as error:
+                if "too many pings" not in str(error.__cause__).lower():
+                    raise
+                refused = error
+        raise refused
 
     def create(self, cases: Sequence[IndexedCase], vectors: Vectors) -> Place:
         """Fill a new collection. It is noted as pending first, so that a crash leaves none behind for ever."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmark.errors import UserError
+from benchmark.index.milvus_store import MilvusStore
 from benchmark.index.records import IndexedCase, Place
 from benchmark.index.stores import VectorStore, make_store
 
@@ -110,6 +111,29 @@ def test_an_altered_file_is_refused(tmp_path: Path) -> None:
     file.write_bytes(bytes(content))
     with pytest.raises(UserError, match=r"vectors\.faiss is missing or damaged"):
         store.open(place)
+
+
+@pytest.mark.parametrize(("closed", "served"), [(2, True), (3, False)])
+def test_a_line_that_was_closed_for_pings_is_opened_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, closed: int, served: bool
+) -> None:
+    import pymilvus
+
+    attempts = []
+
+    def client(*_: object, **__: object) -> str:
+        attempts.append(1)
+        if len(attempts) <= closed:
+            raise pymilvus.MilvusException(2, "Fail connecting") from ConnectionError("UNAVAILABLE: Too many pings")
+        return "a client"
+
+    monkeypatch.setattr(pymilvus, "MilvusClient", client)
+    if served:
+        assert MilvusStore(tmp_path, MODEL, "http://host:1").client == "a client"
+    else:
+        with pytest.raises(UserError, match="Milvus at http://host:1: Fail connecting"):
+            MilvusStore(tmp_path, MODEL, "http://host:1")
+    assert len(attempts) == 3
 
 
 def test_a_server_that_does_not_answer_is_named(tmp_path: Path) -> None:
