@@ -30,8 +30,13 @@ def columns(board: Leaderboard) -> list[Column]:
 
 def short_columns(board: Leaderboard) -> list[Column]:
     """Return the columns of the README's table, whose rows share one encoder."""
-    left_out = {"encoder", "seeds", "P@1", "wins by seed"}
+    left_out = {"encoder", "seeds", "P@1", "P@10", "wins by seed"}
     return [column for column in _on_test(board) if column.heading not in left_out]
+
+
+def paper_columns(board: Leaderboard) -> list[Column]:
+    """Return the columns of the LaTeX table: what a page of paper is wide enough for."""
+    return [column for column in columns(board) if column.heading not in {"P@1", "wins by seed"}]
 
 
 def _on_test(board: Leaderboard) -> list[Column]:
@@ -46,6 +51,7 @@ def _on_test(board: Leaderboard) -> list[Column]:
         Column("P@10", _points("p_10")),
         *missed,
         Column("composition gap", _signed("composition_gap")),
+        Column(difference_heading(board), difference),
         Column(f"p ({board.reference} vs row)", p_value),
         Column("wins by seed", _wins),
         Column("parameters", parameters),
@@ -76,6 +82,11 @@ def _averages(board: Leaderboard) -> list[Column]:
         return [whole, graded]
     strata = [Column(f"mAP, {name}", _points(column_name(f"AP[{name}]"))) for name in board.table.groups]
     return [graded, Column(EXACT, _points(column_name(EXACT))), *strata]
+
+
+def difference_heading(board: Leaderboard) -> str:
+    """Return e.g. ``proposed minus row [95 %]``."""
+    return f"{board.reference} minus row [95 %]"
 
 
 def missed_heading(board: Leaderboard) -> str:
@@ -113,6 +124,15 @@ def macro_with_interval(line: Line) -> str:
     deviation = points(numbers["macro_map_std"]) if "macro_map_std" in numbers else NONE
     interval = f"[{points(numbers['macro_map_low'])}, {points(numbers['macro_map_high'])}]"
     return f"{points(numbers['macro_map'])} ± {deviation} {interval}"
+
+
+def difference(line: Line) -> str:
+    """Return how far the reference is above a row, with the interval: ``+3.6 [+1.9, +5.3]``."""
+    name = "reference_minus_row"
+    if name not in line.numbers:
+        return NONE
+    low, high = (signed_points(line.numbers[f"{name}_{end}"]) for end in ("low", "high"))
+    return f"{signed_points(line.numbers[name])} [{low}, {high}]"
 
 
 def p_value(line: Line) -> str:

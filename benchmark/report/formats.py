@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from benchmark.report import wording
-from benchmark.report.columns import Column, columns, raw_rows, short_columns
+from benchmark.report.columns import Column, columns, difference_heading, paper_columns, raw_rows, short_columns
 from benchmark.report.leaderboard import Leaderboard, Line
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def leaderboard_csv(board: Leaderboard) -> str:
 
 def latex(board: Leaderboard) -> str:
     r"""Return a floating table for ``\input``; it needs the package booktabs and nothing else."""
-    shown = columns(board)
+    shown = paper_columns(board)
     head = " & ".join(latex_text(column.heading) for column in shown)
     synthetic = [wording.SYNTHETIC] if board.table.dataset.synthetic else []
     words = [f"{wording.title(board)}.", *synthetic, wording.facts(board), *wording.marks(board)]
@@ -175,7 +175,8 @@ def terminal(board: Leaderboard, width: int = 120) -> Table:
     console = Console(width=1_000)
     alone = len({line.encoder for line in board.lines}) == 1
     # With several encoders a row can't do without the name of its own.
-    for heading in ["encoder", *DROPPED] if alone else DROPPED:
+    dropped = [difference_heading(board), *DROPPED]
+    for heading in ["encoder", *dropped] if alone else dropped:
         if console.measure(_rich(board, shown, bare=True)).maximum <= width:
             break
         shown = [column for column in shown if column.heading.partition(",")[0] != heading]

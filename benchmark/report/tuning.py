@@ -19,17 +19,21 @@ HEADER = (
     "dataset", "synthetic", "task", "study", "method", "encoder", "commit", "seeds", "trial", "state", "macro_map",
     "macro_map_se", "folds", "ties_with_best", "best", "simplest", "parameters", "settings", "held",
 )  # fmt: skip
+SUMMARY = (
+    "dataset", "synthetic", "task", "study", "method", "encoder", "trials", "failed", "defaults", "defaults_se", "best",
+    "best_se", "best_minus_defaults", "best_minus_defaults_se", "simplest", "simplest_se", "ties", "defaults_tie",
+)  # fmt: skip
 ABOVE = (
     "Numbers are percentage points of macro mAP in cross-validation over train and valid, the mean over folds ± its "
     "standard error. The first trial is the defaults; the others are asked for by a seeded sampler (TPE). Trials tie "
     "where their difference, paired by fold, is under two standard errors. Simplest is the one of those that tie with "
     "the best that changes the fewest settings, then the smallest. The best of many trials looks better than it is: it "
-    "was chosen on the folds that measure it. All trials stand in the csv beside this page."
+    "was chosen on the folds that measure it. All trials stand in tuning.csv, this table in tuning-summary.csv."
 )
 
 
 def write_tuning(studies: Iterable[PublishedStudy], folder: Path) -> list[Path]:
-    """Write tuning.md and tuning.csv of every data set and task under ``folder``; return the pages.
+    """Write tuning.md, tuning.csv and tuning-summary.csv of every data set and task under ``folder``; return the pages.
 
     Raises:
         UserError: the folder is read-only or full.
@@ -41,6 +45,7 @@ def write_tuning(studies: Iterable[PublishedStudy], folder: Path) -> list[Path]:
         members.sort(key=lambda study: (study.encoder, -study.best.mean, study.name))
         write_atomic(folder / place / f"{STEM}.md", tuning_markdown(members).encode())
         write_atomic(folder / place / f"{STEM}.csv", tuning_csv(members).encode())
+        write_atomic(folder / place / f"{STEM}-summary.csv", csv_text([SUMMARY, *map(_summary, members)]).encode())
     return [folder / place / f"{STEM}.md" for place in shared]
 
 
@@ -66,10 +71,28 @@ def tuning_markdown(studies: Sequence[PublishedStudy]) -> str:
 
 def _cells(study: PublishedStudy) -> list[str]:
     failed = sum(not one.folds for one in study.trials)
-    gains = [b - a for a, b in zip(study.default.score.folds, study.best.score.folds, strict=True)]
-    gain = f"{signed_points(sum(gains) / len(gains))} ± {points(standard_error(gains))}"
+    gain = " ± ".join(write(value) for write, value in zip((signed_points, points), _gain(study), strict=True))
     results = [_result(study.default), _result(study.best), gain, _result(study.simplest)]
     return [study.name, study.encoder, str(len(study.trials)), str(failed), *results, str(len(study.tied))]
+
+
+def _gain(study: PublishedStudy) -> tuple[float, float]:
+    """Return best minus defaults, paired by fold, and its standard error."""
+    gains = [b - a for a, b in zip(study.default.score.folds, study.best.score.folds, strict=True)]
+    return sum(gains) / len(gains), standard_error(gains)
+
+
+def _summary(study: PublishedStudy) -> list[str]:
+    failed = sum(not one.folds for one in study.trials)
+    first, best, simplest = ((trial.mean, trial.error) for trial in (study.default, study.best, study.simplest))
+    about = [study.dataset, _yes(study.synthetic), study.task, study.name, study.method, study.encoder]
+    numbers = [raw(value) for value in (*first, *best, *_gain(study), *simplest)]
+    counts = [str(len(study.tied)), _yes(study.trials[0].ties)]
+    return [*about, str(len(study.trials)), str(failed), *numbers, *counts]
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
 
 
 def _result(trial: Trial) -> str:
@@ -105,16 +128,14 @@ def tuning_csv(studies: Sequence[PublishedStudy]) -> str:
 
 
 def _rows(study: PublishedStudy) -> list[list[str]]:
-    synthetic, held = "yes" if study.synthetic else "no", "; ".join(f"{k}={v}" for k, v in study.held.items())
-    about = [study.dataset, synthetic, study.task, study.name, study.method, study.encoder, study.commit]
+    held = "; ".join(f"{k}={v}" for k, v in study.held.items())
+    about = [study.dataset, _yes(study.synthetic), study.task, study.name, study.method, study.encoder, study.commit]
     rows = []
     for one in study.trials:
         trial = one.trial
         done = trial.state == "complete"
         numbers = [raw(trial.mean), raw(trial.error), " ".join(map(raw, trial.score.folds))] if done else [""] * 3
-        marks = [
-            "yes" if it else "no" for it in (one.ties, *(one.number == n.number for n in (study.best, study.simplest)))
-        ]
+        marks = map(_yes, (one.ties, *(one.number == n.number for n in (study.best, study.simplest))))
         settings = "; ".join(f"{name}={value}" for name, value in one.settings.items())
         parameters = str(one.parameters) if done else ""
         seeds = spans(list(study.seeds))

@@ -120,7 +120,11 @@ def legend(board: Leaderboard) -> str:
             else []
         ),
         *(["Grade 2: relevant is only what equals the target in all criteria."] if board.table.task.exact else []),
-        *([f"p: {board.reference} against the row, whichever is better."] if tested else []),
+        *(
+            [f"{board.reference} minus row: above 0 where {board.reference} is the better one; p: of that difference."]
+            if tested
+            else []
+        ),
         "Parameters: without the encoder.",
     ]
     return " ".join(sentences)
@@ -140,10 +144,10 @@ def _tests(board: Leaderboard) -> str:
     if not board.has_reference:
         return f"p and wins are left open: no row of this table is of {name}, the method to test against."
     return (
-        f"p: two-sided sign-flip test of the difference in macro mAP between {name} and the row, both with the row's "
-        f"encoder ({TEST_DRAWS:,} draws, signs flipped by {board.table.task.unit}; a small p where {name} is the worse "
-        f"of the two says that it is worse), adjusted by Holm over the {board.family} rows that {name} is "
-        f"tested against. Wins by seed: seeds in which {name} has the higher macro mAP."
+        f"{name} minus row: the difference in macro mAP, both with the row's encoder; its interval is drawn alike, for "
+        f"both together. p: two-sided sign-flip test of that difference ({TEST_DRAWS:,} draws, signs flipped by "
+        f"{board.table.task.unit}), adjusted by Holm over the {board.family} rows that {name} is tested against; the "
+        f"interval is not adjusted. Wins by seed: seeds in which {name} has the higher macro mAP."
     )
 
 

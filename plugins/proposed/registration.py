@@ -17,7 +17,7 @@ def register_composers(register: Register) -> None:
         "proposed",
         "plugins.proposed.composer:HierarchicalComposer",
         options="plugins.proposed.options:HierarchicalOptions",
-        summary="hierarchical image + text transformer, one global and one local vector a criterion",
+        summary="evidence of image and text for the group and, by masks and a transformer, for each criterion",
         citation=PAPER,
     )
 

@@ -128,6 +128,14 @@ def test_p_and_wins_use_the_shared_seeds():
     found = board([*by_hand("ours", (1, 1, 1, 1), (3, 3, 3, 3)), *by_hand("rival", (2, 2, 2, 2))])
     assert cells(found, "rival")["wins by seed"] == "1/1"
     assert line(found, "rival").numbers["reference_minus_row"] == pytest.approx(0.5)
+    # All queries of the one seed differ alike, so there is nothing to be unsure of.
+    assert cells(found, "rival")["ours minus row [95 %]"] == "+50.0 [+50.0, +50.0]"
+
+
+def test_a_row_that_is_better_than_the_reference_has_a_negative_difference():
+    found = board([*by_hand("ours", (2, 2, 2, 2)), *by_hand("rival", (1, 1, 1, 1))])
+    assert cells(found, "rival")["ours minus row [95 %]"] == "−50.0 [−50.0, −50.0]"
+    assert cells(found, "ours")["ours minus row [95 %]"] == "–"
 
 
 def test_a_row_is_tested_against_the_reference_of_its_encoder():
@@ -154,7 +162,7 @@ def test_the_short_table_has_the_encoder_of_the_best_row_and_says_so():
 def test_columns_are_those_of_the_protocol():
     assert [column.heading for column in columns(board(TINY))] == [
         "method", "encoder", "seeds", "macro mAP ± std [95 %]", "mAP", "nDCG@10", "P@1", "P@10", "missed melanoma@10",
-        "composition gap", "p (ours vs row)", "wins by seed", "parameters",
+        "composition gap", "ours minus row [95 %]", "p (ours vs row)", "wins by seed", "parameters",
     ]  # fmt: skip
 
 

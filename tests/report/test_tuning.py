@@ -80,12 +80,31 @@ def test_a_study_becomes_a_row_its_settings_and_all_of_its_trials(tmp_path: Path
     )  # fmt: skip
 
 
+def test_the_summary_has_the_numbers_of_the_table_for_the_written_reading(tmp_path: Path) -> None:
+    write_study(tmp_path)
+    publish(tmp_path, tmp_path / "results")
+    with (tmp_path / "results" / "toy" / "case-search" / "tuning-summary.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert (row["method"], row["synthetic"], row["trials"], row["failed"], row["ties"]) == (
+        "ours",
+        "yes",
+        "4",
+        "1",
+        "2",
+    )
+    assert (row["defaults"], row["best"], row["simplest"]) == ("0.550000", "0.650000", "0.645000")
+    # Both folds gain ten points, so the best is clearly above the defaults, which don't tie with it.
+    assert (row["best_minus_defaults"], row["best_minus_defaults_se"], row["defaults_tie"]) == (
+        "0.100000", "0.000000", "no",
+    )  # fmt: skip
+
+
 def test_results_alone_rebuild_the_tables_and_hold_no_path(tmp_path: Path) -> None:
     write_study(tmp_path)
     results = tmp_path / "results"
     publish(tmp_path, results)
     before = contents(results)
-    for path in results.glob("*/*/tuning.*"):
+    for path in results.glob("*/*/tuning*.*"):
         path.unlink()
     assert publish(tmp_path / "nothing", results) == []
     assert contents(results) == before
