@@ -109,7 +109,11 @@ class Adaptation:
     @property
     def taught(self) -> bool:
         """Whether every expert is in the cache."""
-        return all(self._path(part).exists() for part in range(self.encoder.parts))
+        return all(map(self.knows, range(self.encoder.parts)))
+
+    def knows(self, part: int) -> bool:
+        """Whether the expert that never sees ``part`` is in the cache."""
+        return self._path(part).exists()
 
     def teach(self, part: int) -> Mapping[str, Tensor]:
         """Return the weights of the expert that never sees ``part``, from the cache or taught now."""
@@ -130,11 +134,17 @@ class Adaptation:
         """Return the features of the pictures at ``paths``: of a training picture, known by its content, by the expert
         that never saw it, of any other the mean of all.
         """
-        encoder = self.encoder.experts([self.teach(part) for part in range(self.encoder.parts)])
-        features = FeatureStore(self.cache, encoder).images(paths, progress)
+        features = self._store().images(paths, progress)
         own = torch.tensor([self.dealt.get(content, -1) for content in hash_files(paths)])
         chosen = [_choose(tensor, own, self.encoder.parts) for tensor in (*features.levels, features.pooled)]
         return ImageFeatures(tuple(chosen[:-1]), features.grids, chosen[-1])
+
+    def shown(self, paths: Sequence[Path]) -> bool:
+        """Whether what the experts show of the pictures at ``paths`` is in the cache."""
+        return self.taught and self._store().has_images(paths)
+
+    def _store(self) -> FeatureStore:
+        return FeatureStore(self.cache, self.encoder.experts([self.teach(part) for part in range(self.encoder.parts)]))
 
     @cached_property
     def dealt(self) -> dict[str, int]:

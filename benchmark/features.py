@@ -54,12 +54,9 @@ class FeatureStore:
         Raises:
             UserError: a picture is missing or can't be decoded.
         """
-        contents = hash_files(paths)
-        shards = []
-        for start in range(0, len(paths), SHARD):
-            part = slice(start, start + SHARD)
-            key = shard_key("image", self.encoder.image_fingerprint, contents[part])
-            shards.append(self._shard(key, partial(self._encode_images, paths[part], progress)))
+        shards = [
+            self._shard(key, partial(self._encode_images, part, progress)) for key, part in self._image_shards(paths)
+        ]
         levels = [torch.cat([shard[f"level{i}"] for shard in shards]) for i in range(len(self.encoder.level_widths))]
         return ImageFeatures(tuple(levels), self.encoder.grids, torch.cat([shard["pooled"] for shard in shards]))
 
@@ -78,8 +75,21 @@ class FeatureStore:
         position = {text: row for row, text in enumerate(unique)}
         return TextFeatures(tokens, mask, pooled)[torch.tensor([position[text] for text in texts])]
 
+    def has_images(self, paths: Sequence[Path]) -> bool:
+        """Whether ``images`` would find a file for all of ``paths``; it is not read, so it may still be damaged."""
+        return all(self._path(key).exists() for key, _ in self._image_shards(paths))
+
+    def _image_shards(self, paths: Sequence[Path]) -> list[tuple[str, Sequence[Path]]]:
+        """Return key and pictures of each shard."""
+        contents, fingerprint = hash_files(paths), self.encoder.image_fingerprint
+        parts = [slice(start, start + SHARD) for start in range(0, len(paths), SHARD)]
+        return [(shard_key("image", fingerprint, contents[part]), paths[part]) for part in parts]
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.safetensors"
+
     def _shard(self, key: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        path = self.folder / f"{key}.safetensors"
+        path = self._path(key)
         if path.exists():
             try:
                 return read_shard(path)

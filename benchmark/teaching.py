@@ -50,10 +50,12 @@ def _do(task: Task) -> str:
     assert isinstance(session.vision, TaughtVision)  # commands.py has asked
     adaptation = session.vision.adaptations(task.trial, task.seed)[task.view]
     try:
-        if task.part is None:
+        # What lies in the cache is read, and mended where it is damaged, by those who need it.
+        if task.part is not None:
+            if not adaptation.knows(task.part):
+                adaptation.teach(task.part)
+        elif not adaptation.shown(session.paths()[task.view]):
             adaptation.show(session.paths()[task.view])
-        else:
-            adaptation.teach(task.part)
     except UserError:
         raise
     except Exception as error:

@@ -12,6 +12,7 @@ from benchmark.config import RunConfig
 from benchmark.errors import PluginError
 from benchmark.registry import load_registry
 from benchmark.session import Session
+from benchmark.teaching import teach_all
 from tests.conftest import TOY
 
 ADAPTIVE = Path(__file__).with_name("toy_adaptive.py")
@@ -81,6 +82,28 @@ def test_what_experts_learn_from_is_read_only_where_one_is_to_be_taught(tmp_path
     next((tmp_path / "experts").iterdir()).unlink()
     made.vision.prepare(encoded.append)
     assert encoded
+
+
+def test_teaching_all_again_reads_no_picture_features_that_are_there(tmp_path: Path) -> None:
+    made = session(tmp_path, seeds=(0,))
+    steps: list[int] = []
+
+    def teach() -> None:
+        teach_all(made.config, [(0, 0)], views=1, parts=3, progress=lambda: steps.append(1))
+
+    teach()
+    shards = {path: path.read_bytes() for path in (tmp_path / "features").iterdir()}
+    assert made.vision.adaptations(0, 0)[0].shown(made.paths()[0])
+    # Whoever read one of these would notice the damage and write the file anew.
+    for path, content in shards.items():
+        path.write_bytes(content[:-9] + b"elsewhere")
+    damaged = {path: path.read_bytes() for path in shards}
+    teach()
+    assert {path: path.read_bytes() for path in shards} == damaged
+    assert len(steps) == 8, "three experts and what they show, twice"
+    next(iter(shards)).unlink()
+    next((tmp_path / "experts").iterdir()).unlink()
+    assert not made.vision.adaptations(0, 0)[0].shown(made.paths()[0])
 
 
 def test_a_damaged_expert_is_taught_again(tmp_path: Path) -> None:

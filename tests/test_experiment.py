@@ -141,7 +141,7 @@ TRUTH = Judgments(
 )
 
 
-def record(key: str, fold: int, row: str) -> EvaluationRecord:
+def record(key: str, fold: int, row: str, torch: str = "2.14.1") -> EvaluationRecord:
     method = MethodInfo(
         name="ours", row=row, owner="o", summary="s", citation="c", scorer=None, options={}, modality="image",
         trained=True, parameters=1_500,
@@ -151,7 +151,7 @@ def record(key: str, fold: int, row: str) -> EvaluationRecord:
     encoder = EncoderInfo(name="packaged", image_fingerprint="i", text_fingerprint="t")
     return EvaluationRecord(
         key=key, training_key=None, method=method, seed=0, dataset=dataset, encoder=encoder, protocol=protocol,
-        judgments="j", training={}, sources={}, environment={}, files={},
+        judgments="j", training={}, sources={}, environment={"commit": "abc", "torch": torch}, files={},
     )  # fmt: skip
 
 
@@ -196,6 +196,15 @@ def test_differences_and_verdicts_worked_out_by_hand() -> None:
     assert "- Without a result: none (ours)." in page
     assert r"\textit{Q \& A}" in experiment_latex(board) and r"Q \& A: Mind this." in experiment_latex(board)
     assert "Mind this." in str(question_table(board, "Q & A").caption)
+
+
+def test_the_page_says_what_made_its_rows() -> None:
+    # Two releases of PyTorch round differently, and training carries that into the numbers.
+    manifest = Manifest(name="e", dataset="toy", task="case-search", members=(member("base", True),))
+    first, *others = evaluations("base", "ours", [(0.2, 0.4)] * 3)
+    known = [first._replace(record=record("base0", 0, "ours", torch="2.15.0")), *others]
+    page = experiment_markdown(experiment_board(manifest, known), "e.svg")
+    assert page.endswith("\nMade with commit abc, torch 2.14.1 and 2.15.0.\n")
 
 
 def test_a_row_that_was_published_without_ndcg_has_none() -> None:

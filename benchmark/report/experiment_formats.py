@@ -12,7 +12,7 @@ from benchmark.report.columns import NONE, STALE, parameters_text, points, raw, 
 from benchmark.report.experiment import Board, Line
 from benchmark.report.formats import csv_text, latex_text
 from benchmark.report.table import other_conditions
-from benchmark.report.wording import SYNTHETIC, plain, spans
+from benchmark.report.wording import SYNTHETIC, made_with, plain, spans
 from benchmark.statistics import SEPARATE, standard_error
 from benchmark.tasks import TASKS
 
@@ -162,6 +162,7 @@ def experiment_markdown(board: Board, picture: str, sections: str = "") -> str:
     parts += [sections, "# All rows", drawn] if sections else [drawn]
     for question, lines in board.questions.items():
         parts += [f"## {question}", *filter(None, [board.manifest.notes.get(question)]), _markdown_table(lines)]
+    parts += made_with(one.record for one in board.evaluations)
     return "\n\n".join(parts) + "\n"
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from benchmark.records import FINETUNED
+from benchmark.records import FINETUNED, EvaluationRecord
 from benchmark.report.columns import LABELS, NEAR, STALE, missed_heading
 from benchmark.report.leaderboard import BOOTSTRAP_DRAWS, CHANCE, SEPARABLE, TEST_DRAWS, Leaderboard, Line
 from benchmark.report.table import Row, other_conditions
@@ -202,20 +202,24 @@ def rebuilding(board: Leaderboard) -> list[str]:
     records = [record for line in board.lines if line.row for record in line.row.records]
     trained = next((record.training for record in records if record.training), {})
     told = ", ".join(f"{name.replace('_', '-')} {value:g}" for name, value in trained.items())
-    known = {
-        name: sorted({record.environment[name] for record in records if record.environment.get(name)})
-        for name in ("commit", "torch", "device", "processor")
-    }
-    ran = ", ".join(f"{name} {' and '.join(values)}" for name, values in known.items() if values)
     others = [board.name(line) for line in board.lines if (line.label, line.encoder) not in named]
     sentences = [
         *([f"Of {', '.join(others)} the page of `report --html` has the commands."] if others else []),
         *([f"Shared training: {told}."] if told else []),
-        *([f"Made with {ran}."] if ran else []),
+        *made_with(records),
         "Which commit made which row, all of its options, and the digests of its code, data and features stand in its "
         "json under runs/.",
     ]
     return [*commands, " ".join(sentences)]
+
+
+def made_with(records: Iterable[EvaluationRecord]) -> list[str]:
+    """Return the sentence on commits, PyTorch and machine that made evaluations, where their records say so."""
+    told = [record.environment for record in records]
+    names = ("commit", "torch", "device", "processor")
+    known = {name: sorted({one[name] for one in told if one.get(name)}) for name in names}
+    ran = ", ".join(f"{name} {' and '.join(values)}" for name, values in known.items() if values)
+    return [f"Made with {ran}."] if ran else []
 
 
 def _plain(row: Row) -> bool:
