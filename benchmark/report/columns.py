@@ -200,7 +200,7 @@ def raw_rows(board: Leaderboard) -> list[list[str]]:
 def _facts(board: Leaderboard) -> dict[str, str]:
     dataset, protocol = board.table.dataset, board.table.protocol
     return {
-        "dataset": dataset.name, "synthetic": _yes(dataset.synthetic), "task": protocol.task,
+        "dataset": dataset.name, "synthetic": yes_or_no(dataset.synthetic), "task": protocol.task,
         "evaluate": protocol.evaluate, "gallery": protocol.gallery, "view": protocol.view,
         "text_style": protocol.text_style,
         **{name: getattr(protocol, name) for name in ("queries", "trained_on", "without") if getattr(protocol, name)},
@@ -211,7 +211,7 @@ def _identity(line: Line) -> list[str]:
     if line.row is None:
         return [line.label, "", "", line.kind, "", ""]
     method = line.row.method
-    return [line.label, method.name, line.encoder, line.kind, method.modality, _yes(bool(line.row.changed))]
+    return [line.label, method.name, line.encoder, line.kind, method.modality, yes_or_no(bool(line.row.changed))]
 
 
 def _numeric(board: Leaderboard) -> list[str]:
@@ -233,5 +233,6 @@ def raw(value: float | None) -> str:
     return str(value) if isinstance(value, int) else f"{round(value, CSV_DECIMALS) + 0.0:.{CSV_DECIMALS}f}"
 
 
-def _yes(value: bool) -> str:
+def yes_or_no(value: bool) -> str:
+    """Return a truth as a csv has it."""
     return "yes" if value else "no"

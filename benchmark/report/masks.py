@@ -19,7 +19,7 @@ from benchmark.evaluation import Floats
 from benchmark.files import write_atomic
 from benchmark.masks.records import MaskRecord
 from benchmark.records import DatasetInfo
-from benchmark.report.columns import STALE, points, raw
+from benchmark.report.columns import STALE, points, raw, yes_or_no
 from benchmark.report.formats import csv_text
 from benchmark.report.table import table_folder
 from benchmark.report.wording import SYNTHETIC, spans
@@ -173,15 +173,11 @@ def csv_rows(boards: Sequence[MaskBoard]) -> list[list[str]]:
         pictures: Mapping[str, int] = {MEAN: len(board.rows[0].records[0].cases), **board.pictures}
         for row in board.rows:
             seeds = spans([record.seed for record in row.records])
-            facts = [board.dataset.name, _yes(board.dataset.synthetic), *identity(row.records[0]), seeds]
+            facts = [board.dataset.name, yes_or_no(board.dataset.synthetic), *identity(row.records[0]), seeds]
             for name, count in pictures.items():
                 values = [raw(value) for measure in MEASURES for value in row.numbers[measure][name]]
-                lines.append([*facts, _yes(bool(row.changed)), name, str(count), *values])
+                lines.append([*facts, yes_or_no(bool(row.changed)), name, str(count), *values])
     return [[*HEADER, *names], *lines]
-
-
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"
 
 
 def title(board: MaskBoard) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmark.files import write_atomic
-from benchmark.report.columns import parameters_text, points, raw, signed_points
+from benchmark.report.columns import parameters_text, points, raw, signed_points, yes_or_no
 from benchmark.report.formats import csv_text
 from benchmark.report.studies import PublishedStudy, changed_settings
 from benchmark.report.wording import SYNTHETIC, spans
@@ -85,14 +85,10 @@ def _gain(study: PublishedStudy) -> tuple[float, float]:
 def _summary(study: PublishedStudy) -> list[str]:
     failed = sum(not one.folds for one in study.trials)
     first, best, simplest = ((trial.mean, trial.error) for trial in (study.default, study.best, study.simplest))
-    about = [study.dataset, _yes(study.synthetic), study.task, study.name, study.method, study.encoder]
+    about = [study.dataset, yes_or_no(study.synthetic), study.task, study.name, study.method, study.encoder]
     numbers = [raw(value) for value in (*first, *best, *_gain(study), *simplest)]
-    counts = [str(len(study.tied)), _yes(study.trials[0].ties)]
+    counts = [str(len(study.tied)), yes_or_no(study.trials[0].ties)]
     return [*about, str(len(study.trials)), str(failed), *numbers, *counts]
-
-
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"
 
 
 def _result(trial: Trial) -> str:
@@ -129,13 +125,21 @@ def tuning_csv(studies: Sequence[PublishedStudy]) -> str:
 
 def _rows(study: PublishedStudy) -> list[list[str]]:
     held = "; ".join(f"{k}={v}" for k, v in study.held.items())
-    about = [study.dataset, _yes(study.synthetic), study.task, study.name, study.method, study.encoder, study.commit]
+    about = [
+        study.dataset,
+        yes_or_no(study.synthetic),
+        study.task,
+        study.name,
+        study.method,
+        study.encoder,
+        study.commit,
+    ]
     rows = []
     for one in study.trials:
         trial = one.trial
         done = trial.state == "complete"
         numbers = [raw(trial.mean), raw(trial.error), " ".join(map(raw, trial.score.folds))] if done else [""] * 3
-        marks = map(_yes, (one.ties, *(one.number == n.number for n in (study.best, study.simplest))))
+        marks = map(yes_or_no, (one.ties, *(one.number == n.number for n in (study.best, study.simplest))))
         settings = "; ".join(f"{name}={value}" for name, value in one.settings.items())
         parameters = str(one.parameters) if done else ""
         seeds = spans(list(study.seeds))
