@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 ARGUMENTS = [
@@ -17,6 +17,8 @@ ARGUMENTS = [
     "--disable-sync", "--no-first-run",
 ]  # fmt: skip
 REQUIRED = os.environ.get("DERMCIR_BROWSER") == "required"
+
+expect.set_options(timeout=30_000)  # the first search of a service reads its model, on a machine that does other work too
 
 needs_chromium = pytest.mark.skipif(
     not Path(CHROMIUM).exists() and not REQUIRED, reason="Chromium is not installed: apt-get install chromium"

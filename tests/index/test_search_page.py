@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from benchmark.index.searcher import Searcher
 from tests.browser.chromium import contrast, launched, needs_chromium, watched
@@ -86,6 +86,21 @@ def test_a_search_waits_for_what_is_slow(
         page.get_by_role("button", name="Search", exact=True).click()
         expect(page.locator(".card", has_text="your picture")).to_have_count(1)
         assert not page.get_by_role("alert").is_visible()
+    assert complaints == []
+
+
+def test_nothing_is_lost_before_the_script_has_come(chromium: Browser, service: str, picture: str) -> None:
+    held: list[Route] = []
+    with watched(chromium) as (page, complaints, _):
+        page.route("**/page.js", lambda route: held.append(route))
+        with page.expect_request("**/page.js"):
+            page.goto(service, wait_until="commit")
+        page.get_by_label("Choose a picture").set_input_files(picture)
+        expect(page.get_by_role("button", name="Search", exact=True)).to_be_disabled()
+        held[0].continue_()
+        expect(page.locator("#asked img")).to_be_visible()
+        search(page)
+        expect(page.locator(".card img")).to_have_count(10)
     assert complaints == []
 
 

@@ -232,3 +232,4 @@ $("k").addEventListener("change", rerank);
 wireQuery(complain, search);
 $("answers").addEventListener("shown", (event) => paintCard(event.target));
 started = start();
+$("search").disabled = false; // a search sent sooner would load the page again and lose what was typed

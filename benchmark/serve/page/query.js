@@ -129,4 +129,5 @@ export function wireQuery(complainWith, search) {
     const file = [...event.clipboardData.files].find((one) => one.type.startsWith("image/"));
     if (file) takeFile(file);
   });
+  takeFile($("file").files[0]); // one that was chosen before this script ran
 }
