@@ -21,8 +21,9 @@ import torch
 from torch import Tensor
 
 from benchmark.features import BATCH, FeatureStore, open_image
+from plugins.encoders.lite import BACKBONES
 from plugins.encoders.options import PackagedOptions
-from plugins.encoders.packaged import PackagedEncoder, load_lite0
+from plugins.encoders.packaged import PackagedEncoder
 
 ROOT = Path(__file__).resolve().parent.parent
 METHODS = "proposed,tirg,clip4cir"
@@ -88,7 +89,7 @@ def proportional_size(pid: int) -> int:
 
 def print_extraction(paths: Sequence[Path], count: int = 256) -> None:
     """Compare the harness with a plain loop on the same images, preprocessing and batch size, decoding included."""
-    encoder, network, paths = PackagedEncoder("packaged", PackagedOptions()), load_lite0(), paths[:count]
+    encoder, network, paths = PackagedEncoder("packaged", PackagedOptions()), BACKBONES["lite0"].load(), paths[:count]
     plain_loop(encoder, network, paths[:BATCH])
     with tempfile.TemporaryDirectory() as folder:
         FeatureStore(Path(folder, "warm"), encoder).images(paths[:BATCH])

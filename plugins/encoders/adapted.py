@@ -1,18 +1,18 @@
 """The packaged encoder, its image side adapted to the training cases: `--encoder packaged+adapted`.
 
-Each expert is EfficientNet-Lite0 whose blocks from stride 8 on are fine-tuned to tell groups and criteria of the
-training cases apart, on batches that hold equally many of every group. Two linear classifiers, on the last feature map
-(stride 32) and on the one at stride 16, are applied at every position before pooling (class activation maps; Zhou et
-al., CVPR 2016), so what methods see of a picture is evidence: at every position of both levels, and pooled, the
-log-probability of each group and of each value of each criterion. Evidence means the same for every expert, so the
-experts of benchmark/adapting.py can be averaged and exchanged, and methods train on evidence of cases that the expert
-had not seen.
+Each expert is EfficientNet-Lite (Lite0, or what the option ``backbone`` names) whose blocks from stride 8 on are
+fine-tuned to tell groups and criteria of the training cases apart, on batches that hold equally many of every group.
+Two linear classifiers, on the last feature map (stride 32) and on the one at stride 16, are applied at every position
+before pooling (class activation maps; Zhou et al., CVPR 2016), so what methods see of a picture is evidence: at every
+position of both levels, and pooled, the log-probability of each group and of each value of each criterion. Evidence
+means the same for every expert, so the experts of benchmark/adapting.py can be averaged and exchanged, and methods
+train on evidence of cases that the expert had not seen.
 
 The blocks before stride 8 stay as they are, so what they make of strongly augmented views of the training pictures is
 computed once and shared by all experts and seeds. The text side is the packaged one.
 
-Shapes: b pictures, v views, e classes (groups and all values of all criteria), p positions, k experts; stem (b, 40,
-h/8, w/8), levels (b, h/16 * w/16, e) and (b, h/32 * w/32, e), pooled (b, e).
+Shapes: b pictures, v views, e classes (groups and all values of all criteria), p positions, k experts; stem (b, s,
+h/8, w/8) with s = 40, 48 of Lite2, levels (b, h/16 * w/16, e) and (b, h/32 * w/32, e), pooled (b, e).
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ from torch import Tensor, nn
 from benchmark.adapting import AdaptiveEncoder, Labels, Lesson
 from benchmark.interfaces import Encoder, ImageFeatures, TextFeatures
 from plugins.encoders.augmentation import augmented
-from plugins.encoders.expert import FROZEN, STEM_WIDTH, Expert, evidence, teach
+from plugins.encoders.expert import Expert, evidence, teach
+from plugins.encoders.lite import FROZEN
 from plugins.encoders.minilm import MiniLM
 from plugins.encoders.options import AdaptedOptions
-from plugins.encoders.packaged import PackagedEncoder, fold_batch_norm, load_lite0
+from plugins.encoders.packaged import PackagedEncoder, fold_batch_norm
 from plugins.encoders.weights import digest
 
 RECIPE = "evidence 2"
@@ -73,7 +74,7 @@ class AdaptedEncoder(AdaptiveEncoder):
 
     @property
     def image_fingerprint(self) -> str:
-        return digest(RECIPE, self.base.image_fingerprint, self.options.model_dump_json(exclude={"text"}))
+        return digest(RECIPE, self.base.image_fingerprint, self.options.model_dump_json(exclude={"text", "backbone"}))
 
     @property
     def text_fingerprint(self) -> str:
@@ -91,7 +92,9 @@ class AdaptedEncoder(AdaptiveEncoder):
     def teach(self, lesson: Lesson, seed: int) -> Mapping[str, Tensor]:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # before the classifiers are drawn
-            return teach(Expert(self.classes), lesson, self.classes, self.options, seed).state_dict()
+            return teach(
+                Expert(self.base.backbone, self.classes), lesson, self.classes, self.options, seed
+            ).state_dict()
 
     def experts(self, weights: Sequence[Mapping[str, Tensor]]) -> Encoder:
         return Experts(self.base, self.classes, weights)
@@ -111,12 +114,12 @@ class _Fixed(Encoder):
         return self.base.encode_texts(texts)
 
     def stem(self, pixels: Tensor) -> Tensor:
-        """Return (b, 40, h/8, w/8) of pictures (b, 3, h, w)."""
+        """Return (b, s, h/8, w/8) of pictures (b, 3, h, w)."""
         return torch.cat([self._stem(few.contiguous(memory_format=torch.channels_last)) for few in pixels.split(4)])
 
     @cached_property
     def _stem(self) -> nn.Module:
-        network = load_lite0()
+        network = self.base.backbone.load()
         first = nn.Sequential(network.conv_stem, network.bn1, *list(network.blocks)[:FROZEN])
         return fold_batch_norm(first).to(memory_format=torch.channels_last)
 
@@ -127,7 +130,7 @@ class StemViews(_Fixed):
     def __init__(self, base: PackagedEncoder, views: int):
         super().__init__(base)
         height, width = base.options.height // 8, base.options.width // 8
-        self.count, self.level_widths, self.image_width = views, (STEM_WIDTH,), 1
+        self.count, self.level_widths, self.image_width = views, (base.backbone.stem,), 1
         self.grids = ((views * height, width),)
 
     @property
@@ -141,9 +144,9 @@ class StemViews(_Fixed):
         return torch.stack([self.base.preprocess(augmented(image, size, draw)) for _ in range(self.count)])
 
     def encode_images(self, pixels: Tensor) -> ImageFeatures:
-        """Encode views (b, v, 3, h, w): one level (b, v h/8 w/8, 40)."""
+        """Encode views (b, v, 3, h, w): one level (b, v h/8 w/8, s)."""
         maps = self.stem(pixels.flatten(0, 1)).flatten(2).transpose(1, 2)
-        level = maps.reshape(len(pixels), -1, STEM_WIDTH)
+        level = maps.reshape(len(pixels), -1, self.base.backbone.stem)
         return ImageFeatures((level,), self.grids, level.new_zeros(len(pixels), 1))
 
 
@@ -177,7 +180,7 @@ class Experts(_Fixed):
     def _experts(self) -> list[Expert]:
         made = []
         for weights in self.weights:
-            expert = Expert(self.classes)
+            expert = Expert(self.base.backbone, self.classes)
             expert.load_state_dict(dict(weights))
             made.append(expert.eval().requires_grad_(False).to(memory_format=torch.channels_last))
         return made

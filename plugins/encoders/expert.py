@@ -1,6 +1,7 @@
-"""An expert of the adapted encoder: the part of EfficientNet-Lite0 that learns, how it is taught, and its evidence.
+"""An expert of the adapted encoder: the part of EfficientNet-Lite that learns, how it is taught, and its evidence.
 
-Shapes: b pictures, e classes (groups and all values of all criteria), p positions; stem (b, 40, h/8, w/8).
+Shapes: b pictures, e classes (groups and all values of all criteria), p positions; stem (b, s, h/8, w/8) with s = 40,
+48 of Lite2.
 """
 
 from __future__ import annotations
@@ -16,25 +17,19 @@ from torch.nn import functional as F
 
 from benchmark.adapting import Lesson
 from benchmark.errors import PluginError
+from plugins.encoders.lite import FINE, FROZEN, Backbone
 from plugins.encoders.options import AdaptedOptions
-from plugins.encoders.packaged import load_lite0
-
-FROZEN = 3
-"""Blocks of EfficientNet-Lite0 that stay as they are; the next one begins at stride 8."""
-FINE = 4
-"""The last block at stride 16."""
-STEM_WIDTH, FINE_WIDTH, LAST_WIDTH = 40, 112, 1280
 
 
 class Expert(nn.Module):
     """The part of the network that learns: blocks from stride 8 on, and a classifier on each of two maps."""
 
-    def __init__(self, classes: Sequence[int]):
+    def __init__(self, backbone: Backbone, classes: Sequence[int]):
         super().__init__()
-        network: Any = load_lite0().requires_grad_(True)
+        network: Any = backbone.load().requires_grad_(True)
         self.blocks = nn.ModuleList(list(network.blocks)[FROZEN:])
         self.head, self.norm = network.conv_head, network.bn2
-        self.fine, self.coarse = (nn.Linear(width, sum(classes)) for width in (FINE_WIDTH, LAST_WIDTH))
+        self.fine, self.coarse = (nn.Linear(width, sum(classes)) for width in (backbone.fine, backbone.last))
         for classifier in self.classifiers():
             nn.init.normal_(classifier.weight, std=0.01)
             nn.init.zeros_(classifier.bias)
@@ -44,7 +39,7 @@ class Expert(nn.Module):
         return self.fine, self.coarse
 
     def maps(self, stem: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the feature maps (b, 112, h/16, w/16) and (b, 1280, h/32, w/32)."""
+        """Return the feature maps (b, f, h/16, w/16) with f = 112, 120 of Lite2, and (b, 1280, h/32, w/32)."""
         fine = stem
         for number, block in enumerate(self.blocks, start=FROZEN):
             stem = block(stem)
@@ -116,7 +111,7 @@ def _optimiser(expert: Expert, options: AdaptedOptions) -> torch.optim.Optimizer
 
 
 def _batches(lesson: Lesson, options: AdaptedOptions, draw: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the stem's maps (b, 40, h/8, w/8) of one view each, and codes (b, 1 + c) of group and criteria."""
+    """Yield the stem's maps (b, s, h/8, w/8) of one view each, and codes (b, 1 + c) of group and criteria."""
     height, width = options.height // 8, options.width // 8
     views = lesson.images.levels[0].unflatten(1, (options.views, height, width))
     codes = torch.cat([lesson.groups[:, None], lesson.criteria], dim=1)

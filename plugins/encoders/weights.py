@@ -133,11 +133,11 @@ def digest(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def package_folder(package: str) -> Path:
+def package_folder(package: str, install: str = "pip install dermcir") -> Path:
     """Return the folder of an installed package without importing it: importing the text package would import
     sentence-transformers, which nothing here needs.
     """
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise UserError(f"The package {package} is missing; reinstall dermcir: pip install dermcir.")
+        raise UserError(f"The package {package} is missing; install it: {install}.")
     return Path(spec.origin).parent

@@ -9,8 +9,9 @@ from safetensors.torch import save_file
 
 from benchmark.errors import UserError
 from plugins.encoders.levels import level_indices, two_thirds
+from plugins.encoders.lite import BACKBONES
 from plugins.encoders.options import PackagedOptions, TimmOptions
-from plugins.encoders.packaged import PackagedEncoder, load_lite0
+from plugins.encoders.packaged import PackagedEncoder
 from plugins.encoders.timm import TimmEncoder
 from tests.conftest import FAST, NARROW, Command
 from tests.encoders.checks import DAMAGE, check_batches, check_shapes, damaged_checkpoints, pictures
@@ -78,7 +79,7 @@ def test_the_input_size_can_be_chosen() -> None:
 def test_it_is_the_packaged_encoder_where_it_gets_its_weights(tmp_path: Path) -> None:
     packaged = PackagedEncoder("packaged", PackagedOptions(height=64, width=96))
     pixels = torch.stack([packaged.preprocess(picture) for picture in pictures()])
-    save_file(load_lite0().state_dict(), tmp_path / "lite0.safetensors")
+    save_file(BACKBONES["lite0"].load().state_dict(), tmp_path / "lite0.safetensors")
     name = f"timm:tf_efficientnet_lite0//{tmp_path / 'lite0.safetensors'}"
     encoder = TimmEncoder(name, TimmOptions(height=64, width=96))
     torch.testing.assert_close(encoder.preprocess(pictures()[0]), pixels[0], atol=1e-5, rtol=0)
