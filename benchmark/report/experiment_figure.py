@@ -34,8 +34,10 @@ def draw_differences(board: Board) -> Figure:
     ticks: list[tuple[int, str]] = []
     place = 0
     for question, lines in compared.items():
+        base = next(line.member.variant for line in board.questions[question] if line.member.base)
+        heading = f"{question} (base: {base})"
         axes.annotate(
-            question, (0, place), xycoords=("axes fraction", "data"), fontsize=8, fontweight="bold", va="center",
+            heading, (0, place), xycoords=("axes fraction", "data"), fontsize=8, fontweight="bold", va="center",
         )  # fmt: skip
         place += 1
         several = len({line.method for line in board.lines}) > 1

@@ -112,10 +112,10 @@ def sentences(board: Board) -> list[str]:
     seeds = sorted({line.seeds for line in lines})
     note = f" {task.note}" if task.note else ""
     shared = [one for one in settings(lines[0]) if all(one in settings(line) for line in lines)]
+    common = f"All rows: {'; '.join(shared)}." if shared else "Rows differ in encoder and other settings."
     return [
         f"{asked} queries in {folds} folds over train and valid; {spans(seeds)} seed{'' if seeds == [1] else 's'} a "
-        f"fold. All rows: {'; '.join(shared) or 'nothing in common'}. What else a row sets stands in the csv beside "
-        "this page; the rest are defaults.",
+        f"fold. {common} What else a row sets stands in the csv beside this page; the rest are defaults.",
         "Numbers are percentage points: the mean over folds of the mean over a fold's seeds. ± is the standard error "
         "over folds. Minus base is the difference to the base of the question, paired by fold; where that of macro mAP "
         f"is under {SEPARATE:.0f} standard errors it is a tie, which gives no reason to prefer either. nDCG@10, which "

