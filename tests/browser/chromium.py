@@ -18,9 +18,8 @@ ARGUMENTS = [
 ]  # fmt: skip
 REQUIRED = os.environ.get("DERMCIR_BROWSER") == "required"
 
-expect.set_options(
-    timeout=30_000
-)  # the first search of a service reads its model, on a machine that does other work too
+# The first search of a service reads its model, on a machine that does other work too.
+expect.set_options(timeout=30_000)
 
 needs_chromium = pytest.mark.skipif(
     not Path(CHROMIUM).exists() and not REQUIRED, reason="Chromium is not installed: apt-get install chromium"
