@@ -201,6 +201,35 @@ def test_overlays_show_where_the_method_looks(opened: Page, picture: str) -> Non
     expect(opened.locator("canvas")).to_have_count(0)
 
 
+def test_an_old_ranking_that_comes_late_does_not_replace_a_new_query(opened: Page) -> None:
+    held: list[Route] = []
+    opened.get_by_label("Findings", exact=True).fill("thick border")
+    search(opened)
+    name = cases(opened)[1]
+    opened.route("**/api/rank", lambda route: route.continue_() if held else held.append(route))  # the first is late
+    with opened.expect_request("**/api/rank"):
+        opened.locator("#k").select_option("50")
+    opened.get_by_label("Findings", exact=True).fill("")  # the case alone
+    opened.locator(".card").nth(1).get_by_role("button", name="Search with this case").click()
+    own = opened.locator(".card", has_text="your picture")
+    expect(own).to_contain_text(name)  # among 50, since the search itself asks for as many
+    with opened.expect_response("**/api/rank"):
+        held[0].continue_()
+    opened.wait_for_timeout(500)
+    expect(own).to_contain_text(name)
+
+
+def test_a_number_of_cases_chosen_while_a_search_runs_is_kept(opened: Page) -> None:
+    held: list[Route] = []
+    opened.get_by_label("Findings", exact=True).fill("thick border")
+    opened.route("**/api/search", lambda route: held.append(route))
+    with opened.expect_request("**/api/search"):
+        opened.get_by_role("button", name="Search", exact=True).click()
+    opened.locator("#k").select_option("50")
+    held[0].continue_()
+    expect(opened.locator(".card")).to_have_count(50)
+
+
 def test_a_case_can_be_asked_with(opened: Page) -> None:
     opened.get_by_label("Findings", exact=True).fill("thick border")
     search(opened)

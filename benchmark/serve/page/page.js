@@ -77,9 +77,11 @@ async function search() {
     await Promise.all([started, settled()]); // asked sooner than the page or the picture is ready: not lost, and not without it
     if (!indexes.length) throw new Error("No index is known yet: enter the token above, or load the page again.");
     complain(null);
+    const asked = ranking();
     const said = await post("/api/search", question(), mine.signal);
     answers = said.answers;
     show(said.milliseconds);
+    if (asked !== ranking()) rerank(); // the slider, a filter or the number of cases was moved meanwhile
     if ($("results").getBoundingClientRect().top > window.innerHeight / 2) $("results").scrollIntoView();
   } catch (problem) {
     complain(problem);
@@ -96,20 +98,23 @@ function question() {
   return body;
 }
 
+const ranking = () => JSON.stringify([weight, filters(), $("k").value]);
+
 let waiting = false;
 // The slider asks again at most once a frame and once an answer: the newest value wins.
 async function rerank() {
   if (!answers.length || waiting) return;
   waiting = true;
   try {
-    let asked;
+    let asked, old;
     do {
-      asked = JSON.stringify([weight, filters(), $("k").value]);
-      const said = await Promise.all(answers.map(askAgain));
+      [asked, old] = [ranking(), answers];
+      const said = await Promise.all(old.map(askAgain));
+      if (old !== answers) continue; // another query was answered meanwhile: its cases are ranked, not those of this one
       answers.forEach((answer, i) => Object.assign(answer, { results: said[i].results, local_weight: said[i].local_weight }));
       complain(null);
       show(Math.max(...said.map((one) => one.milliseconds)));
-    } while (asked !== JSON.stringify([weight, filters(), $("k").value]));
+    } while (old !== answers || asked !== ranking());
   } catch (problem) {
     complain(problem);
   } finally {
