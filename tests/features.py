@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from benchmark.interfaces import FeatureSpec, ImageFeatures, LabelledSet, TextFeatures
 from tests.toy import CRITERIA
 
 SPEC = FeatureSpec((5, 7), ((4, 6), (2, 3)), image_width=11, text_width=9, groups=3, criteria=CRITERIA)
+# Three groups, then two criteria of two values each (tests/toy.py).
+EVIDENT = replace(SPEC, level_widths=(7, 7), image_width=7, evidence=True)
 
 
 def images(count: int, seed: int = 0, spec: FeatureSpec = SPEC) -> ImageFeatures:
@@ -40,3 +44,15 @@ def labelled(count: int, seed: int = 0, signal: float = 2.0) -> LabelledSet:
     grades.fill_diagonal_(0)
     ids = tuple(f"c{seed}-{i}" for i in range(count))
     return LabelledSet(ids, picture, groups, criteria, torch.arange(count), words, grades, groups)
+
+
+def evident(count: int) -> ImageFeatures:
+    """Log-probabilities everywhere."""
+    draw = torch.Generator().manual_seed(1)
+
+    def shown(*shape: int) -> torch.Tensor:
+        parts = torch.randn(*shape, 7, generator=draw).split((3, 2, 2), dim=-1)
+        return torch.cat([part.log_softmax(-1) for part in parts], dim=-1)
+
+    levels = tuple(shown(count, h * w) for h, w in EVIDENT.grids)
+    return ImageFeatures(levels, EVIDENT.grids, shown(count))

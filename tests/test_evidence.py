@@ -14,22 +14,7 @@ from benchmark.evidence import Given, given_groups, given_values
 from benchmark.interfaces import Gallery, ImageFeatures, Queries
 from plugins.proposed.composer import HierarchicalComposer
 from plugins.proposed.options import HierarchicalOptions
-from tests.features import SPEC, texts
-
-# Three groups, then two criteria of two values each (tests/toy.py).
-EVIDENT = replace(SPEC, level_widths=(7, 7), image_width=7, evidence=True)
-
-
-def evident(count: int) -> ImageFeatures:
-    """Log-probabilities everywhere."""
-    draw = torch.Generator().manual_seed(1)
-
-    def shown(*shape: int) -> torch.Tensor:
-        parts = torch.randn(*shape, 7, generator=draw).split((3, 2, 2), dim=-1)
-        return torch.cat([part.log_softmax(-1) for part in parts], dim=-1)
-
-    levels = tuple(shown(count, h * w) for h, w in EVIDENT.grids)
-    return ImageFeatures(levels, EVIDENT.grids, shown(count))
+from tests.features import EVIDENT, SPEC, evident, texts
 
 
 def test_columns_are_groups_then_values_and_the_correction_starts_at_zero() -> None:
