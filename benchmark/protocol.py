@@ -85,7 +85,7 @@ def trials(
     views = chosen_views(dataset, view)
     if gallery != "split":
         raise UserError("--evaluate cv searches its own fold; --gallery archive goes with --evaluate test.")
-    parts = fold_parts(_usable(dataset, "train", views) + _usable(dataset, "valid", views), dataset)
+    parts = fold_parts(usable(dataset, "train", views) + usable(dataset, "valid", views), dataset)
     chosen = []
     for fold in range(FOLDS):
         asked, chooses = parts[fold], parts[(fold + 1) % FOLDS]
@@ -100,11 +100,11 @@ def _test_trial(dataset: Dataset, searched: Dataset, gallery: str, view: str | N
         raise UserError(
             f"--view {view}: {dataset.name} has {len(views)} views and {searched.name} {len(others)}; name one view."
         )
-    train, valid = (_usable(dataset, split, views) for split in ("train", "valid"))
-    asked = _usable(searched, "test", others)
+    train, valid = (usable(dataset, split, views) for split in ("train", "valid"))
+    asked = usable(searched, "test", others)
     if gallery == "split":
         return Trial(None, train, valid, asked, asked)
-    return Trial(None, train, valid, asked, _usable(searched, "train", others) + _usable(searched, "valid", others))
+    return Trial(None, train, valid, asked, usable(searched, "train", others) + usable(searched, "valid", others))
 
 
 def fold_parts(cases: Sequence[Case], dataset: Dataset) -> tuple[tuple[Case, ...], ...]:
@@ -135,7 +135,8 @@ def chosen_views(dataset: Dataset, view: str | None) -> tuple[str, ...]:
     return (view,)
 
 
-def _usable(dataset: Dataset, split: str, views: Sequence[str]) -> tuple[Case, ...]:
+def usable(dataset: Dataset, split: str, views: Sequence[str]) -> tuple[Case, ...]:
+    """Return the cases of ``split`` that have an honest image of every view."""
     cases = dataset.cases(split)  # type: ignore[arg-type]
     return tuple(case for case in cases if all(dataset.unusable(case, view) is None for view in views))
 

@@ -13,6 +13,7 @@ import uvicorn
 from benchmark.config import build_config
 from benchmark.index.build import ALL_SPLITS, Target, build
 from benchmark.index.searcher import open_searcher
+from benchmark.interfaces import Split
 from benchmark.registry import load_registry
 from benchmark.serve.app import make_app
 from benchmark.serve.desk import Desk
@@ -21,12 +22,19 @@ from tests.conftest import FAST, NARROW, TOY
 SETTINGS = (*FAST[1::2], *NARROW[1::2], "proposed.width=16")
 
 
-def build_toy(toy_page: Path, folder: Path, method: str = "proposed", kind: str = "faiss", uri: str = "") -> None:
+def build_toy(
+    toy_page: Path,
+    folder: Path,
+    method: str = "proposed",
+    kind: str = "faiss",
+    uri: str = "",
+    splits: Sequence[Split] = ALL_SPLITS,
+) -> None:
     """Index the toy cases with weights of the runs that ``toy_page`` was made from."""
     runs = toy_page.parents[2]
     flags = {"methods": method, "dataset": "toy", "encoder": "mean-colour", "seeds": "0", "runs": runs}
     config = build_config({**flags, "cache": runs.parent / "cache", "plugins": str(TOY)}, None, options_of(method))
-    build(config, load_registry(config.plugins), ALL_SPLITS, Target(folder, kind, uri))
+    build(config, load_registry(config.plugins), splits, Target(folder, kind, uri))
 
 
 def options_of(method: str) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from benchmark.index.stores import make_store
 from benchmark.index.trained import Wanted, find_training, load_method
 from benchmark.interfaces import Case, Dataset, Split
 from benchmark.methods import MethodPlan, plan_method
+from benchmark.protocol import usable
 from benchmark.records import TrainingRecord
 from benchmark.registry import Registry
 from benchmark.session import Session
@@ -65,7 +66,14 @@ def build(
     _refuse_other_place(folder, target)
     eyes = eyes_of_run(session, training)
     model = SearchModel(load_method(plan, session.spec, weights), eyes.encoder)
-    cases = [indexed(session.dataset, case, split, view) for split in splits for case in session.dataset.cases(split)]
+    cases = [
+        indexed(session.dataset, case, split, view)
+        for split in splits
+        for case in usable(session.dataset, split, (view,))
+        if case.id not in session.left_out
+    ]
+    if not cases:
+        raise UserError(f"No case of {', '.join(splits)} has a {view} picture: name other --splits or another --view.")
     images = eyes.show([Path(case.picture) for case in cases], progress)
     vectors = model.candidates(images)
     tensors = {
@@ -76,7 +84,7 @@ def build(
     contents = {WEIGHTS: weights, **{name: save(dict(named)) for name, named in tensors.items()}}
     fingerprint = model_fingerprint(training, eyes.encoder.image_fingerprint)
     with only_writer(target.folder, FLAG):
-        files = folder.put_model(fingerprint, contents)
+        files = folder.put_model(contents)
         store = make_store(target.kind, target.folder, fingerprint, target.uri)
         try:
             place = store.create(cases, vectors)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -40,10 +40,6 @@ class Understood:
             return f"'{self.clause}': near no descriptor ({self.similarity:.2f})"
         name = f"{self.criterion.replace('_', ' ')}: {self.value}"
         return f"'{self.clause}': {name} ({self.similarity:.2f})"
-
-    def as_dict(self) -> dict[str, object]:
-        """Return it for JSON."""
-        return asdict(self)
 
 
 def wordings(criteria: Sequence[Criterion]) -> list[tuple[str, str, str]]:

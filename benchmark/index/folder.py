@@ -11,6 +11,7 @@ A process that dies in the middle leaves the manifest, and so the index, as it w
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from benchmark.errors import UserError
 from benchmark.files import sha256, write_atomic
 from benchmark.index.records import IndexedCase, Manifest, gathered_facts
 from benchmark.index.stores import Vectors, VectorStore, make_store
-from benchmark.records import EncoderInfo
+from benchmark.records import EncoderInfo, digest
 from benchmark.store import as_json
 
 MANIFEST, MODELS = "manifest.json", "models"
@@ -57,15 +58,16 @@ class IndexFolder:
         except ValidationError as error:
             raise UserError(f"{file} is damaged ({error.errors()[0]['msg']}). Build the index again.") from error
 
-    def model(self, fingerprint: str) -> Path:
-        """Return the folder of the model's files."""
-        return self.path / MODELS / fingerprint[:16]
+    def model(self, files: Mapping[str, str]) -> Path:
+        """Return the folder of the model's files, given their hashes: other files never take its place."""
+        return self.path / MODELS / digest(dict(files))[:16]
 
-    def put_model(self, fingerprint: str, files: Mapping[str, bytes]) -> dict[str, str]:
-        """Write the model's files and return their hashes; they count once a manifest has the fingerprint."""
+    def put_model(self, files: Mapping[str, bytes]) -> dict[str, str]:
+        """Write the model's files and return their hashes; they count once a manifest names these."""
+        hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
         for name, content in files.items():
-            write_atomic(self.model(fingerprint) / name, content)
-        return {name: sha256(self.model(fingerprint) / name) for name in files}
+            write_atomic(self.model(hashes) / name, content)
+        return hashes
 
     def model_file(self, manifest: Manifest, name: str) -> bytes:
         """Return the content of one of the model's files.
@@ -73,7 +75,7 @@ class IndexFolder:
         Raises:
             UserError: it is missing or not the one that the index was built with.
         """
-        path = self.model(manifest.fingerprint) / name
+        path = self.model(manifest.files) / name
         if not path.is_file() or sha256(path) != manifest.files.get(name):
             raise UserError(f"{path} is missing or not the one that the index was built with. Build the index again.")
         return path.read_bytes()
@@ -93,7 +95,7 @@ class IndexFolder:
         write_atomic(self.path / MANIFEST, as_json(manifest.model_dump(mode="json")))
         store.tidy(manifest.place)
         for model in (self.path / MODELS).glob("*"):
-            if model != self.model(manifest.fingerprint):
+            if model != self.model(manifest.files):
                 shutil.rmtree(model, ignore_errors=True)
 
     def add(self, cases: Sequence[IndexedCase], vectors: Vectors) -> Manifest:

@@ -20,6 +20,7 @@ from benchmark.index import build as building
 from benchmark.index.extras import require
 from benchmark.index.folder import IndexFolder
 from benchmark.index.searcher import open_searcher
+from benchmark.interfaces import Dataset
 from benchmark.registry import load_registry
 from benchmark.runner import Runner
 from benchmark.session import Session
@@ -159,6 +160,30 @@ def test_a_crash_in_the_middle_of_a_build_leaves_the_old_index(own_index: Path, 
     build_toy(toy_page, own_index, "tirg")  # and once it is whole, it takes the old one's place
     assert IndexFolder(own_index).manifest().method.startswith("tirg")
     assert [len(list((own_index / part).iterdir())) for part in ("states", "models")] == [1, 1]
+
+
+def test_a_rebuild_of_other_cases_that_dies_leaves_the_old_index(own_index: Path, toy_page: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    """The weights are the same, but the cases' mean features, which a text alone is composed with, are others."""
+    before = ids(own_index)
+
+    def die(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(IndexFolder, "commit", die)
+        with pytest.raises(KeyboardInterrupt):
+            build_toy(toy_page, own_index, splits=("test",))
+    assert ids(own_index) == before
+    build_toy(toy_page, own_index, splits=("test",))
+    assert len(ids(own_index)) == 24
+    assert len(list((own_index / "models").iterdir())) == 1
+
+
+def test_cases_without_an_honest_picture_are_not_indexed(own_index: Path, toy_page: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(Dataset, "unusable", lambda self, case, view: "blurred" if case.id == "toy-203" else None)
+    build_toy(toy_page, own_index)
+    assert "toy-203" not in ids(own_index)
+    assert len(ids(own_index)) == 71
 
 
 @pytest.mark.parametrize("file", ["weights.safetensors", "neutral.safetensors", "wordings.safetensors"])
