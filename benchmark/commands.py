@@ -151,10 +151,13 @@ def _report_run(runner: Runner, outcome: Outcome, as_json: bool) -> None:
         write_board(board, folder)
     _show(boards, as_json)
     _warn_unjudged(chosen)
-    if runner.session.own:
-        _write_trec(chosen, folder)
+    if runner.session.own and chosen:
         found = report.write_found(chosen, folder)
         err.print(f"The first cases of every query: {found}", markup=False, highlight=False, soft_wrap=True)
+        try:
+            _write_trec(chosen, folder)
+        except UserError as error:  # an id that TREC files can't hold: what was found stands in the other file
+            complain(f"No TREC files were written: {error}", "yellow")
     words = f"Tables and figures of this run: {folder}. Of all stored runs: python -m benchmark report"
     err.print(words, markup=False, highlight=False, soft_wrap=True)
 

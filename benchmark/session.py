@@ -58,7 +58,12 @@ class Session:
     def trials(self) -> tuple[protocol.Trial, ...]:
         """The trials of the evaluation, without the cases that the user excludes."""
         # Folds are made before cases are left out, so that every other case stays in its fold.
-        return tuple(without_cases(trial, self.left_out) for trial in self._whole_trials)
+        return tuple(self._without(trial) for trial in self._whole_trials)
+
+    def _without(self, trial: protocol.Trial) -> protocol.Trial:
+        left = without_cases(trial, self.left_out)
+        # A query of the user's is no case, whatever it is called.
+        return replace(left, queries=trial.queries) if self.own else left
 
     @cached_property
     def _whole_trials(self) -> tuple[protocol.Trial, ...]:
@@ -155,8 +160,9 @@ class Session:
         """Return a digest of the queries' words and pictures and of what is searched."""
         questions = self.questions(trial)
         told = [questions.texts, questions.ids, [case.id for case in trial.gallery]]
-        taught = [self.dataset_info.fingerprint] if self.config.test else []
-        return digest([VERSION, *told, *taught, *([self.own.hashes] if self.own else [])])
+        # Of one data set the key of the training tells; of two it tells of the one that teaches.
+        searched = [self.searched_info.fingerprint] if self.config.test else []
+        return digest([VERSION, *told, *searched, *([self.own.hashes] if self.own else [])])
 
     def lesson(self, cases: Sequence[Case]) -> protocol.Questions:
         """Return the queries that ``cases`` ask each other in training, in canonical words."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,67 @@ def test_queries_that_nobody_judged_are_ranked_all_the_same(tmp_path: Path, benc
     assert both.returncode == 0, both.stderr
     assert "macro mAP" in both.stdout
     assert "No table for toy, case-search" in both.stderr
+
+
+SPACED = """
+from dataclasses import replace
+from benchmark.hookspecs import hookimpl
+from tests.toy import ToyDataset
+
+class Spaced(ToyDataset):
+    name = "spaced"
+    def cases(self, split):
+        return tuple(replace(case, id=case.id.replace("-", " ")) for case in super().cases(split))
+
+@hookimpl
+def register_datasets(register):
+    register("spaced", Spaced, summary="s", citation="c")
+"""
+
+
+def test_ids_that_trec_files_can_not_hold_cost_those_files_alone(tmp_path: Path, benchmark: Command) -> None:
+    (tmp_path / "spaced.py").write_text(SPACED)
+    run = ["spaced" if word == "toy" else word for word in RUN]
+    done = benchmark(*run, "--plugin", "spaced.py", "--queries", str(written(tmp_path, query(tmp_path, "q1"))))
+    assert done.returncode == 0, done.stderr
+    assert "No TREC files were written: " in done.stderr
+    (found,) = (tmp_path / "runs/report/spaced").rglob("found.csv")
+    assert "toy 2" in found.read_text()
+
+
+def test_a_query_that_is_called_like_an_excluded_case_is_asked(tmp_path: Path, benchmark: Command) -> None:
+    (tmp_path / "out.txt").write_text("toy-203\n")
+    asked = written(tmp_path, query(tmp_path, "toy-203"), query(tmp_path, "q"))
+    done = benchmark(*RUN, "--queries", str(asked), "--exclude", "out.txt")
+    assert done.returncode == 0, done.stderr
+    (found,) = (tmp_path / "runs/report/toy").rglob("found.csv")
+    rows = list(csv.DictReader(found.open()))
+    assert {row["query"] for row in rows} == {"toy-203", "q"}
+    assert "toy-203" not in {row["case"] for row in rows}
+
+
+BROKEN = """
+from benchmark.hookspecs import hookimpl
+from benchmark.interfaces import Composer
+
+class Broken(Composer):
+    def compose(self, images, texts):
+        raise ValueError("no such thing")
+    def embed(self, images):
+        return {"global": images.pooled}
+
+@hookimpl
+def register_composers(register):
+    register("broken", Broken, summary="s", citation="c")
+"""
+
+
+def test_where_no_method_answers_the_reason_is_told(tmp_path: Path, benchmark: Command) -> None:
+    (tmp_path / "broken.py").write_text(BROKEN)
+    run = ["broken" if word == "late-fusion,text-only" else word for word in RUN]
+    done = benchmark(*run, "--plugin", "broken.py", "--queries", str(written(tmp_path, query(tmp_path, "q1"))))
+    assert done.returncode == 1
+    assert re.search(r"FAILED .*no such thing", done.stderr)
 
 
 @pytest.mark.parametrize(
