@@ -30,7 +30,7 @@ def source_hashes(classes: Iterable[type]) -> dict[str, str]:
     found: dict[str, str] = {}
     while pending:
         module = pending.pop()
-        file = _file(module)
+        file = source_file(module)
         name = str(file) if module.startswith("dermcir_plugin_") else module
         if file is None or name in found:
             continue
@@ -45,11 +45,12 @@ def source_hashes(classes: Iterable[type]) -> dict[str, str]:
 
 def changed(recorded: Mapping[str, str]) -> list[str]:
     """Return the recorded sources whose file differs now; a source that is not installed here is left out."""
-    current = {name: _file(name) for name in recorded}
+    current = {name: source_file(name) for name in recorded}
     return [name for name, file in current.items() if file is not None and sha256(file) != recorded[name]]
 
 
-def _file(name: str) -> Path | None:
+def source_file(name: str) -> Path | None:
+    """Return the file of a module, without importing it, or of a plugin that is named by its path."""
     if name.endswith(".py"):
         return Path(name) if Path(name).is_file() else None
     if name in sys.modules:

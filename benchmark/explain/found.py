@@ -47,8 +47,8 @@ def find_run(store: Store, query: str, method: str, dataset: str | None, seed: i
 def _asking(store: Store, query: str, method: str, stored: list[tuple[Path, EvaluationRecord]]) -> Found:
     asked: dict[str, None] = {}
     for path, record in stored:
-        if record.protocol.queries:
-            continue  # a user's own picture and words aren't stored
+        if record.protocol.queries or record.protocol.without:
+            continue  # a user's own picture and words aren't stored; a mean one was asked, not the query's
         judgments = store.judgments(record.judgments)
         if query in judgments.query_ids:
             return path, record, judgments

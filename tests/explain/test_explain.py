@@ -21,7 +21,7 @@ from benchmark.explain.places import choose_folder
 from benchmark.interfaces import FeatureSpec
 from plugins.proposed.options import GlobalLocalOptions
 from plugins.proposed.scorer import GlobalLocalScorer
-from tests.conftest import TOY, Command
+from tests.conftest import FAST, TOY, Command
 from tests.toy import CRITERIA
 
 SPEC = FeatureSpec((3,), ((2, 2),), 3, 4, 2, CRITERIA)
@@ -111,3 +111,56 @@ def test_what_can_t_be_explained_gets_a_sentence(
     done = benchmark("explain", *asked, "--runs", str(runs), "--plugin", str(TOY), "--out", "seen", *cache)
     assert done.returncode == 2
     assert sentence in done.stderr
+
+
+RUN = ("run", "--plugin", str(TOY), "--dataset", "toy", "--methods", "proposed", *FAST, "--set", "proposed.width=16")
+ADAPTED = ("--plugin", str(TOY.parent / "toy_adaptive.py"), "--encoder", "nearest-colour")
+
+
+def explained(benchmark: Command, run: tuple[str, ...], *asked: str) -> None:
+    done = benchmark(*RUN, *run, "--seeds", "0", "--no-controls", "--quiet", "--jobs", "1")
+    assert done.returncode == 0, done.stderr
+    plugins = ("--plugin", str(TOY), "--plugin", str(TOY.parent / "toy_adaptive.py"))
+    done = benchmark("explain", *plugins, *asked, "--out", "seen", "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    # The scores that are explained are those that were ranked by.
+    scores = [one["score"] for one in said["candidates"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_a_run_of_modification_is_explained_by_its_own_composer(benchmark: Command) -> None:
+    run = ("--encoder", "mean-colour", "--task", "modification")
+    explained(benchmark, run, "--query", first_query(benchmark, run))
+
+
+def first_query(benchmark: Command, run: tuple[str, ...]) -> str:
+    """Return the id of a query that the run asks; a wrong one is answered with examples."""
+    assert benchmark(*RUN, *run, "--seeds", "0", "--no-controls", "--quiet", "--jobs", "1").returncode == 0
+    done = benchmark("explain", "--plugin", str(TOY), "--query", "none", "--out", "seen")
+    return str(re.search(r"e\.g\. (\S+?),", " ".join(done.stderr.split()))[1])  # type: ignore[index]
+
+
+def test_a_query_of_a_fold_is_seen_by_the_experts_of_that_fold(benchmark: Command) -> None:
+    for query in ("toy-0", "toy-34"):
+        explained(benchmark, (*ADAPTED, "--evaluate", "cv"), "--query", query)
+
+
+def test_what_was_asked_without_its_picture_is_not_explained_with_it(benchmark: Command) -> None:
+    run = (*RUN, "--encoder", "mean-colour", "--seeds", "0", "--no-controls", "--quiet", "--jobs", "1")
+    assert benchmark(*run, "--without", "image").returncode == 0
+    done = benchmark("explain", "--plugin", str(TOY), "--query", "toy-204", "--out", "seen")
+    assert done.returncode == 2
+    assert "no stored run of proposed asks it" in done.stderr
+
+
+def test_experts_that_were_taught_without_excluded_cases_are_not_taught_anew_with_them(
+    tmp_path: Path, benchmark: Command
+) -> None:
+    (tmp_path / "out.txt").write_text("toy-1\n")
+    run = (*RUN, *ADAPTED, "--seeds", "0", "--no-controls", "--quiet", "--jobs", "1", "--exclude", "out.txt")
+    assert benchmark(*run).returncode == 0
+    plugins = ("--plugin", str(TOY), "--plugin", str(TOY.parent / "toy_adaptive.py"))
+    done = benchmark("explain", *plugins, "--query", "toy-204", "--out", "seen")
+    assert done.returncode == 2
+    assert "take a run without --exclude" in done.stderr

@@ -100,11 +100,17 @@ class Looker:
         """
         _refuse_finetuned(self.record)
         if self._session is None:
+            from benchmark.adapting import AdaptiveEncoder
             from benchmark.session import Session
 
             session = Session(run_config(self.record, self.around), self.around.registry)
             if session.encoder.image_fingerprint != self.record.encoder.image_fingerprint:
                 raise UserError(f"Encoder {self.record.encoder.name} has changed since the run: run it again.")
+            if self.record.protocol.excluded and isinstance(session.encoder, AdaptiveEncoder):
+                raise UserError(
+                    f"{self.record.method.row} saw through an encoder that was taught without the cases of an "
+                    "--exclude list, and where it looks can't be shown yet; take a run without --exclude."
+                )
             self._session = session
         return self._session
 
@@ -113,7 +119,7 @@ class Looker:
         from benchmark.methods import plan_method
         from benchmark.training import ComposedMethod
 
-        plan = plan_method(self.around.registry, record.method.name, record.method.options)
+        plan = plan_method(self.around.registry, record.method.name, record.method.options, record.protocol.task)
         method = plan.build(self.session().spec) if plan.scorer else None
         return method if isinstance(method, ComposedMethod) else None
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
-import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from benchmark.records import EvaluationRecord, MethodInfo
@@ -17,6 +14,7 @@ from benchmark.report.html import reproduce
 from benchmark.report.html.surroundings import method_component
 from benchmark.report.leaderboard import Line
 from benchmark.report.wording import spans
+from benchmark.sources import source_file
 
 Pairs = list[tuple[str, str]]
 LEGENDS = ("Legend:", "Shapes:")
@@ -113,7 +111,7 @@ def equations(registry: Registry, method: MethodInfo) -> list[Equation]:
 def _equation(component: Component) -> Equation | None:
     target = component.target
     module = target.partition(":")[0] if isinstance(target, str) else target.__module__
-    file = _file(module)
+    file = source_file(module)
     docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) if file else None
     text, legend = stated(docstring or "")
     shown = file.name if file and module.startswith("dermcir_plugin_") else module
@@ -126,16 +124,3 @@ def stated(docstring: str) -> tuple[str, str]:
     block = next((part for part in paragraphs if part.startswith("    ")), "")
     legend = next((part for part in paragraphs if part.startswith(LEGENDS)), "") if block else ""
     return textwrap.dedent(block).rstrip(), " ".join(legend.split())
-
-
-def _file(module: str) -> Path | None:
-    """Return the file of a module without importing it."""
-    if module in sys.modules:
-        origin = getattr(sys.modules[module], "__file__", None)
-    else:
-        try:
-            found = importlib.util.find_spec(module)
-        except ModuleNotFoundError:
-            return None
-        origin = found.origin if found else None
-    return Path(origin) if origin and Path(origin).is_file() else None

@@ -15,6 +15,8 @@ from benchmark.report.leaderboard import Leaderboard, Line
 from benchmark.report.table import Evaluated, select
 
 LABEL = re.compile(r"(?P<name>.*?) \[(?P<settings>.*)\]", re.DOTALL)
+SPECIFYING = ("criterion_weight",)
+"""Settings of the training on which the shape of a method depends."""
 Rows = Mapping[tuple[str, str], Sequence[Evaluated]]
 """Row and encoder -> its evaluations, by fold and seed."""
 
@@ -77,7 +79,11 @@ def run_config(record: EvaluationRecord, around: Surroundings) -> RunConfig:
         **named,
         "encoder": split_label(encoder)[0],
         "finetune": record.encoder.finetuned,
+        "task": record.protocol.task,
+        "evaluate": record.protocol.evaluate,
         "view": record.protocol.view,
+        "threads": int(record.environment.get("threads", "1")),
+        "training": {name: record.training[name] for name in SPECIFYING if name in record.training},
         "cache": around.cache,
         "root": around.root,
         "options": parse_assignments(tuple(words)),
