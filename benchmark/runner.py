@@ -20,6 +20,7 @@ from benchmark.pool import execute_all
 from benchmark.protocol import Judgments
 from benchmark.records import ORACLE, EvaluationRecord, ProtocolInfo, TrainingRecord, digest
 from benchmark.registry import Registry
+from benchmark.report.leaderboard import refuse_shared_columns
 from benchmark.session import Session
 from benchmark.sources import source_hashes
 from benchmark.store import Store, judgments_bytes, save_ranking
@@ -77,6 +78,22 @@ class Runner:
         self._refuse_unused_options()
         for plan in self.plans.values():
             plan.refuse_misuse(self.session.spec)
+        if self.session.own is None:
+            refuse_shared_columns([f"AP[{group}]" for group in self.session.searched.groups])
+        if any(plan.trained for plan in self.plans.values()):
+            self._refuse_unjudged_validation()
+
+    def _refuse_unjudged_validation(self) -> None:
+        """Raise ``UserError`` where no validation query has a relevant case: nothing would choose an epoch."""
+        dataset = self.session.dataset
+        for trial in self.session.trials:
+            judged = protocol.judge(dataset, self.session.task, trial.valid, trial.valid)
+            if not (evaluation.candidate_mask(judged) & (judged.gains > 0)).any():
+                raise UserError(
+                    f"Dataset {self.session.dataset_label}: none of its {len(trial.valid)} validation cases has a "
+                    f"relevant one among the others in task {self.config.task}, so that no epoch could be chosen. Put "
+                    "two cases or more of a group into the valid split, or exclude fewer."
+                )
 
     @cached_property
     def _taught(self) -> list[str]:
@@ -254,11 +271,13 @@ class Runner:
             return []
         for index, trial in enumerate(self.session.trials):
             protocol_info = self._protocol(index)
-            key = digest(["oracle", 1, protocol_info.identity(), self._asked[index]])
+            asked = protocol.asked_codes(dataset, self.session.task, trial.queries, trial.gallery)
+            shown = protocol.stated_codes(dataset, trial.gallery, -2)
+            labels = [asked.tolist(), shown.tolist()]
+            key = digest(["oracle", 1, protocol_info.identity(), self._asked[index], labels])
             keys.append(key)
             if self.store.find("evaluations", key) is None:
-                asked = protocol.asked_codes(dataset, self.session.task, trial.queries, trial.gallery)
-                scores = evaluation.oracle_scores(asked, protocol.stated_codes(dataset, trial.gallery, -2))
+                scores = evaluation.oracle_scores(asked, shown)
                 record = EvaluationRecord(
                     key=key,
                     training_key=None,

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, get_args
 
 import torch
 
@@ -16,7 +16,7 @@ from benchmark.adapting import Adaptation, AdaptiveEncoder, Labels
 from benchmark.errors import UserError
 from benchmark.features import FeatureStore, Progress
 from benchmark.finetuning import FinetunedMethod, TrainableEncoder
-from benchmark.interfaces import Case, Encoder, ImageFeatures, Method
+from benchmark.interfaces import Case, Encoder, ImageFeatures, Method, Split
 from benchmark.joining import join_views, stacked
 from benchmark.records import digest
 
@@ -165,7 +165,9 @@ def studied(
     """
     store, parts = FeatureStore(session.cache, views), []
     rows: dict[str, int] = {}
-    for split in dict.fromkeys(session.splits[case.id] for case in cases):
+    # Of the data set that teaches: the one that is searched may use the same ids.
+    splits = {case.id: split for split in get_args(Split) for case in session.dataset.cases(split)}
+    for split in dict.fromkeys(splits[case.id] for case in cases):
         known = [case for case in session.dataset.cases(split) if view in case.images]
         rows.update({case.id: len(rows) + row for row, case in enumerate(known)})
         parts.append(store.images([case.images[view] for case in known], progress))

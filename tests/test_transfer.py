@@ -69,6 +69,36 @@ def test_another_dataset_is_searched_with_the_weights_of_the_first(
     assert "--test other" in page
 
 
+def test_another_content_of_what_is_searched_is_ranked_anew(
+    tmp_path: Path, benchmark: Command, other: tuple[str, ...]
+) -> None:
+    """A picture that is replaced changes neither ids nor words nor labels: only the data set's fingerprint tells."""
+    run = (*RUN, *METHODS, *other, "--train", "toy", "--test", "other")
+    assert benchmark(*run).returncode == 0
+    assert "0 of 2 units would run" in benchmark(*run, "--dry-run").stdout
+    (tmp_path / "other.py").write_text(OTHER.replace("other-1", "other-2"))
+    planned = benchmark(*run, "--dry-run").stdout
+    assert "2 of 2 units would run" in planned
+    assert planned.count("rank (trained before)") == 2
+
+
+def test_an_encoder_is_taught_by_the_cases_that_teach_where_both_use_the_same_ids(
+    tmp_path: Path, benchmark: Command
+) -> None:
+    """Here test cases of the one are called like training cases of the other."""
+    (tmp_path / "other.py").write_text(
+        OTHER.replace(
+            "made = super().cases(split)", 'made = super().cases({"train": "test", "test": "train"}.get(split, split))'
+        )
+    )
+    run = [*RUN, "--plugin", "other.py", "--plugin", str(ROOT / "tests" / "toy_adaptive.py")]
+    run[run.index("mean-colour")] = "nearest-colour"
+    done = benchmark(
+        *run, "--methods", "late-fusion", "--seeds", "0", "--no-controls", "--train", "toy", "--test", "other"
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [

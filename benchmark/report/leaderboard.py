@@ -18,7 +18,7 @@ from benchmark.modification import shared_references
 from benchmark.protocol import Judgments
 from benchmark.report.exact import exact_chance
 from benchmark.report.table import Row, Table
-from benchmark.statistics import holm, paired_interval, sign_flip_ps, two_level_interval, wins
+from benchmark.statistics import holm, paired_interval, sign_flip_ps, standard_error, two_level_interval, wins
 
 BOOTSTRAP_DRAWS = 10_000
 TEST_DRAWS = 100_000
@@ -145,7 +145,7 @@ def _on_folds(row: Row, table: Table) -> Numbers:
     folds = [_mean_over_seeds(seeds, table.judgments[fold]) for fold, seeds in row.results.items()]
     names = dict.fromkeys(name for fold in folds for name in fold)
     numbers = {name: float(np.mean([fold[name] for fold in folds if name in fold])) for name in names}
-    error = _standard_error([fold["macro_map"] for fold in folds])
+    error = _error([fold["macro_map"] for fold in folds])
     return numbers | ({} if error is None else {"macro_map_se": error}) | {"folds": len(folds), **_counts(row)}
 
 
@@ -155,11 +155,12 @@ def _counts(row: Row) -> Numbers:
 
 def _mean_over_seeds(seeds: Mapping[int, Mapping[str, Floats]], judgments: Judgments) -> Numbers:
     single = [aggregate(values, judgments) for _, values in sorted(seeds.items())]
-    _refuse_shared_columns(list(single[0]))
+    refuse_shared_columns(list(single[0]))
     return {column_name(name): float(np.mean([values[name] for values in single])) for name in single[0]}
 
 
-def _refuse_shared_columns(metrics: Sequence[str]) -> None:
+def refuse_shared_columns(metrics: Sequence[str]) -> None:
+    """Raise ``UserError`` where two metrics, which hold names of groups, would have one column."""
     owners: dict[str, str] = {}
     for name in metrics:
         first = owners.setdefault(column_name(name), name)
@@ -167,8 +168,8 @@ def _refuse_shared_columns(metrics: Sequence[str]) -> None:
             raise UserError(f"{first} and {name} would share the column {column_name(name)!r}: rename one group.")
 
 
-def _standard_error(values: Sequence[float]) -> float | None:
-    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+def _error(values: Sequence[float]) -> float | None:
+    return standard_error(values) if len(values) > 1 else None
 
 
 def precisions(row: Row, seeds: Sequence[int]) -> Floats:
@@ -285,7 +286,7 @@ def _differences_over_folds(lines: list[Line], table: Table) -> list[Line]:
         ]
         differences = np.subtract(means[0], means[1])
         if len(differences):
-            error = _standard_error(list(differences))
+            error = _error(list(differences))
             added = {"row_minus_reference": float(differences.mean())}
             added |= {} if error is None else {"row_minus_reference_se": error}
             lines[position] = replace(lines[position], numbers={**lines[position].numbers, **added})
