@@ -13,6 +13,8 @@ from benchmark.units import Result, Work, execute
 
 T = TypeVar("T")
 R = TypeVar("R")
+DEATHS = (BrokenProcessPool, TerminatedWorkerError)
+"""What is raised where a worker process dies."""
 DIED = (
     "not finished, because a worker process died (out of memory, or a method ended it). Start the same command again "
     "with --jobs 1: what is stored stays, and the unit that it stops at is the culprit."
@@ -20,7 +22,10 @@ DIED = (
 
 
 def each(function: Callable[[T], R], tasks: Sequence[T], jobs: int | None, threads: int) -> Iterator[R]:
-    """Yield ``function(task)`` of every task as they come, ``jobs`` at once (None: as many as the cores allow)."""
+    """Yield ``function(task)`` of every task as they come, ``jobs`` at once (None: as many as the cores allow).
+
+    Raises one of ``DEATHS`` where a worker process dies.
+    """
     count = workers(jobs, threads, len(tasks))
     if count == 1:
         yield from map(function, tasks)
@@ -50,6 +55,6 @@ def execute_all(works: Sequence[Work], jobs: int | None, threads: int) -> Iterat
         for result in parallel(delayed(execute)(work) for work in works):
             waiting = [work for work in waiting if not work.same_unit(result.work)]
             yield result
-    except (BrokenProcessPool, TerminatedWorkerError) as error:
+    except DEATHS as error:
         for work in waiting:
             yield Result(work, error=f"{work.method}, seed {work.seed}: {DIED}", trace=str(error))

@@ -96,9 +96,9 @@ class Store:
 
     def evaluations(self) -> list[tuple[Path, EvaluationRecord]]:
         """Return every evaluation, oldest first."""
-        folders = [path.parent for path in (self.folder / "evaluations").glob("*/record.json")]
-        folders.sort(key=lambda path: ((path / "record.json").stat().st_mtime_ns, path.name))
-        return [(path, self.evaluation(path)) for path in folders if not path.name.startswith(".")]
+        records = (self.folder / "evaluations").glob("[!.]*/record.json")  # a dot: still being written
+        folders = sorted((path.parent for path in records), key=lambda path: (_written(path), path.name))
+        return [(path, self.evaluation(path)) for path in folders]
 
     def put_judgments(self, judgments: Judgments) -> str:
         """Store judgments under their content hash and return it."""
@@ -215,11 +215,14 @@ def read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         raise damaged(path, str(error)) from error
 
 
-def damaged(path: Path, why: str) -> UserError:
-    """Return the error for a stored file that can't be trusted."""
-    unit = path if path.is_dir() or path.parent.name in ("judgments", "facts") else path.parent
+def damaged(path: Path, why: str, unit: Path | None = None, command: str = "run") -> UserError:
+    """Return the error for a stored file that can't be trusted. ``unit`` is what has to be made again by ``command``,
+    where that is another one than the file's folder.
+    """
+    if unit is None:
+        unit = path if path.is_dir() or path.parent.name in ("judgments", "facts") else path.parent
     return UserError(
-        f"{path} is damaged ({why}) and was not used. Remove {unit} and start the same `run` again: "
+        f"{path} is damaged ({why}) and was not used. Remove {unit} and start the same `{command}` again: "
         "only what is missing runs."
     )
 
@@ -227,6 +230,10 @@ def damaged(path: Path, why: str) -> UserError:
 def as_json(value: Any) -> bytes:
     """Return readable JSON with sorted keys."""
     return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def _written(path: Path) -> int:
+    return (path / "record.json").stat().st_mtime_ns
 
 
 def slug(name: str) -> str:

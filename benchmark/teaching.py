@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmark.config import RunConfig
 from benchmark.errors import PluginError, UserError, describe
-from benchmark.pool import each
+from benchmark.pool import DEATHS, DIED, each
 from benchmark.units import open_session
 from benchmark.vision import TaughtVision
 
@@ -33,15 +33,18 @@ def teach_all(
     """Teach what is missing for all ``pairs`` of trial and seed; first the experts, then their features.
 
     Raises:
-        PluginError: the encoder fails.
+        PluginError: the encoder fails, or a worker process dies.
     """
     seen = [Task(config, trial, seed, view) for trial, seed in pairs for view in range(views)]
     taught = [Task(config, task.trial, task.seed, task.view, part) for task in seen for part in range(parts)]
     for tasks in (taught, seen):
-        for error in each(_do, tasks, config.jobs, config.threads):
-            if error:
-                raise PluginError(error)
-            progress()
+        try:
+            for error in each(_do, tasks, config.jobs, config.threads):
+                if error:
+                    raise PluginError(error)
+                progress()
+        except DEATHS as error:
+            raise PluginError(f"The encoder's teaching was {DIED}") from error
 
 
 def _do(task: Task) -> str:

@@ -23,6 +23,7 @@ from benchmark.evaluation import aggregate, per_query
 from benchmark.files import only_writer, write_atomic
 from benchmark.flags import complain, err, out
 from benchmark.registry import Registry, load_registry
+from benchmark.report.studies import read_identity
 from benchmark.runner import Runner, Unit
 from benchmark.search_space import Space, applied, defaults, search_space
 from benchmark.store import Store, as_json, read_ranking, slug
@@ -133,7 +134,7 @@ def _refuse_other_study(study: Study, identity: Mapping[str, Any], trials: int) 
     path = study.folder / "study.json"
     content = as_json(identity)
     if path.exists():
-        stored = json.loads(path.read_bytes())
+        stored = read_identity(path)
         other = sorted(name for name in identity if json.loads(content)[name] != stored.get(name))
         if other:
             raise UserError(
@@ -258,9 +259,9 @@ def _row(trial: Trial) -> dict[str, Any]:
 
 def _trial_counts(runs: Path, study: Study) -> dict[str, int]:
     """Return study -> number of trials, of all studies on the same data."""
-    dataset = json.loads((study.folder / "study.json").read_bytes())["dataset"][0]
+    dataset = read_identity(study.folder / "study.json")["dataset"][0]
     found = sorted((runs / "tune").glob("*/study.json"))
-    same = [path.parent for path in found if json.loads(path.read_bytes())["dataset"][0] == dataset]
+    same = [path.parent for path in found if read_identity(path)["dataset"][0] == dataset]
     return {folder.name: _stored_trials(folder) for folder in same}
 
 

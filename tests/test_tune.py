@@ -56,6 +56,23 @@ def test_a_study_is_kept_goes_on_and_hands_over_its_best(tmp_path: Path, benchma
     refused(benchmark(*TOY_TUNE, "--trials", "3", "--seeds", "1"), "holds a study of other seeds", "--study")
 
 
+def test_a_damaged_table_of_trials_costs_no_trial(tmp_path: Path, benchmark: Command) -> None:
+    folder = tmp_path / "runs" / "tune" / "late-fusion-toy"
+    assert benchmark(*TOY_TUNE, "--trials", "2").returncode == 0
+    whole = (folder / "trials.csv").read_text()
+    (folder / "trials.csv").write_text(whole[: whole.index("complete")])
+    refused(
+        benchmark("report", "--plugin", str(TOY)),
+        "trials.csv is damaged",
+        f"Remove {Path('runs/tune/late-fusion-toy/trials.csv')}",
+    )
+    (folder / "trials.csv").unlink()
+    assert benchmark(*TOY_TUNE, "--trials", "2").returncode == 0
+    assert (folder / "trials.csv").read_text() == whole
+    (folder / "study.json").write_text("{")
+    refused(benchmark(*TOY_TUNE, "--trials", "2"), "study.json is damaged", "start the same `tune` again")
+
+
 FRAGILE = """
     from pathlib import Path
     from pydantic import Field

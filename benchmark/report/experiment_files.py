@@ -67,7 +67,7 @@ def _read_manifest(path: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise damaged(path, str(error).splitlines()[0]) from error
+        raise damaged(path, str(error).splitlines()[0], unit=path) from error
 
 
 def write_experiment(board: Board, folder: Path) -> list[Path]:

@@ -147,7 +147,7 @@ def _read(folder: Path) -> PublishedStudy | str:
     records = [record for _, record in Store(folder).evaluations()]
     if not records:
         return "its evaluations are gone, which say what data it saw"
-    identity, trials = _read_identity(folder / "study.json"), _read_trials(folder / "trials.csv")
+    identity, trials = read_identity(folder / "study.json"), _read_trials(folder / "trials.csv")
     if not trials or not trials[0].folds:
         return "the defaults have no score"
     # A study that was run again after a change of the code holds the evaluations of both versions.
@@ -169,20 +169,27 @@ def _read(folder: Path) -> PublishedStudy | str:
     )
 
 
-def _read_identity(path: Path) -> dict[str, Any]:
+def read_identity(path: Path) -> dict[str, Any]:
+    """Read what a study is, from its study.json.
+
+    Raises:
+        UserError: it is damaged.
+    """
     try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
-        return found
+        found = json.loads(path.read_bytes())
     except ValueError as error:
-        raise damaged(path, str(error)) from error
+        raise damaged(path, str(error), unit=path, command="tune") from error
+    if not isinstance(found, dict):
+        raise damaged(path, "it holds no object", unit=path, command="tune")
+    return found
 
 
 def _read_trials(path: Path) -> tuple[StudyTrial, ...]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return tuple(_trial(row) for row in csv.DictReader(file))
-    except (ValueError, KeyError, TypeError) as error:
-        raise damaged(path, f"a row can't be read: {error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # a cut row lacks cells
+        raise damaged(path, f"a row can't be read: {error}", unit=path, command="tune") from error
 
 
 def _trial(row: Mapping[str, str]) -> StudyTrial:
