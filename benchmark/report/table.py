@@ -6,6 +6,7 @@ Shapes: q queries, k candidates of a query, s seeds.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from benchmark.errors import UserError
 from benchmark.evaluation import Floats, per_query
 from benchmark.facts import Facts
 from benchmark.protocol import Judgments
-from benchmark.records import LATER, DatasetInfo, EvaluationRecord, MethodInfo, ProtocolInfo
+from benchmark.records import LATER, DatasetInfo, EvaluationRecord, MethodInfo, ProtocolInfo, digest
 from benchmark.report.exact import exact_precision
 from benchmark.store import Store, damaged, read_ranking, slug
 from benchmark.tasks import CASE_SEARCH, TASKS, Task
@@ -97,8 +98,11 @@ def task_of(protocol: ProtocolInfo) -> Task:
 
 
 def table_folder(dataset: str, task: str) -> Path:
-    """Return DATASET/TASK with names that are safe in a file system."""
-    return Path(slug(dataset)) / slug(task)
+    """Return DATASET/TASK with names that are safe in a file system; a few letters of a digest tell data sets apart
+    whose names differ in more than that allows.
+    """
+    lost = re.search(r"[^a-z0-9.:=,\[\] -]", dataset)
+    return Path(f"{slug(dataset)}-{digest(dataset)[:6]}".strip("-") if lost else slug(dataset)) / slug(task)
 
 
 def other_conditions(protocol: ProtocolInfo, dataset: DatasetInfo) -> dict[str, str]:

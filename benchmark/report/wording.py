@@ -17,7 +17,8 @@ SYNTHETIC = (
     "and nothing here says how a method does on real ones."
 )
 SHIPPED = ("plugins", "baselines", "benchmark")
-"""Packages whose methods need no ``--plugin``."""
+VARIANTS = "plugins.variants"
+"""Packages whose methods need no ``--plugin``, and what among them does."""
 GALLERIES = {"split": "the other cases of the same split", "archive": "the cases of train and valid"}
 
 
@@ -224,14 +225,17 @@ def made_with(records: Iterable[EvaluationRecord]) -> list[str]:
 
 def _plain(row: Row) -> bool:
     """Whether a shared command can name a row: shipped, and all of its options and those of its encoder defaults."""
-    shipped = row.method.owner.partition(".")[0] in SHIPPED
+    owner = row.method.owner
+    shipped = owner.partition(".")[0] in SHIPPED and not f"{owner}.".startswith(f"{VARIANTS}.")
     simple = " [" not in row.method.row and " [" not in row.encoder and FINETUNED not in row.encoder
     return shipped and simple and bool(row.records)
 
 
 def _command(board: Leaderboard, encoder: str, members: Sequence[Row]) -> str:
     protocol, dataset = board.table.protocol, board.table.dataset
-    devices = {record.environment.get("device", "").split(" ")[0] for row in members for record in row.records} - {""}
+    told = [record.environment for row in members for record in row.records]
+    devices = {one.get("device", "").split(" ")[0] for one in told} - {""}
+    threads = {one.get("threads", "1") for one in told} - {"1"}
     flags = {
         "dataset": dataset.name,
         "encoder": encoder,
@@ -241,6 +245,7 @@ def _command(board: Leaderboard, encoder: str, members: Sequence[Row]) -> str:
         "seeds": spans(sorted({seed for row in members for seed in row.seeds})).replace(", ", ","),
         **other_conditions(protocol, dataset),
         "device": next(iter(devices)) if len(devices) == 1 else "",
+        "threads": next(iter(threads)) if len(threads) == 1 else "",
     }
     given = [f"--{name.replace('_', '-')} {value}" for name, value in flags.items() if value]
     # A row that reads labels comes with the controls; the others of them are among the rows anyway.

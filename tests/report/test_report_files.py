@@ -13,6 +13,7 @@ from rich.console import Console
 from benchmark.errors import UserError
 from benchmark.report import from_runs, leaderboards, terminal, write_reports
 from benchmark.report.figures import draw_macro_map
+from benchmark.report.table import table_folder
 from benchmark.report.wording import marks, rebuilding
 
 FILES = {
@@ -98,6 +99,20 @@ def test_what_a_command_cannot_name_has_none():
     for name in ("folder:rings", "synthetic [cases=80]"):
         dataset = record().dataset.model_copy(update={"name": name})
         assert rebuilding(*leaderboards(study(1, dataset=dataset, **SHIPPED), "ours")) == []
+
+
+def test_variants_that_need_a_plugin_are_no_part_of_a_shared_command_and_threads_are():
+    rows = study(1, ("ours", "rival"), owner="plugins.proposed", environment={"threads": "2"})
+    rows += study(1, ("film",), owner="plugins.variants.losses")
+    command, sentence = rebuilding(*leaderboards(rows, "ours"))
+    assert "--methods ours,rival --seeds 0 --threads 2 --no-controls" in command
+    assert sentence.startswith("Of film the page")
+
+
+def test_data_sets_that_a_file_system_would_take_for_one_have_folders_of_their_own():
+    names = ("folder:set-1", "folder:set_1", "folder:病例", "folder:患者", "folder:Rings", "folder:rings")
+    assert len({table_folder(name, "case-search") for name in names}) == len(names)
+    assert table_folder("synthetic [seed=3]", "case-search").as_posix() == "synthetic-seed=3/case-search"
 
 
 def test_a_changed_source_has_a_footnote(tmp_path):
