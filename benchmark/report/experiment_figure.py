@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from benchmark.report.experiment import Board, Line
@@ -13,12 +14,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SHOWN = ("question", "variant", "method", "encoder", "minus_base", "minus_base_low", "minus_base_high", "verdict")
+HEADING = 100
+"""Letters of a question that a line of the picture has room for."""
+DIFFERENCE = ("minus_base", "minus_base_low", "minus_base_high", "verdict")
+SHOWN = ("question", "base", "variant", "method", "encoder", *DIFFERENCE)
 
 
 def figure_rows(board: Board) -> list[list[str]]:
     """Return what the picture shows: the difference of each line to its base and two standard errors around it."""
-    rows = [[cell_text(row[name]) for name in SHOWN] for row in as_rows(board) if row["minus_base"] is not None]
+    given = [{**row, "base": _base(board, str(row["question"]))} for row in as_rows(board)]
+    rows = [[cell_text(row[name]) for name in SHOWN] for row in given if row["minus_base"] is not None]
     return [
         ["dataset", "synthetic", *SHOWN],
         *([board.manifest.dataset, cell_text(is_synthetic(board)), *r] for r in rows),
@@ -29,17 +34,20 @@ def draw_differences(board: Board) -> Figure:
     """Draw a dot and two standard errors for each row that has a base, under the heading of its question."""
     compared = {name: [line for line in lines if interval(line)] for name, lines in board.questions.items()}
     compared = {name: lines for name, lines in compared.items() if lines}
-    rows = sum(1 + len(lines) for lines in compared.values())
+    headings = {
+        name: wrap(f"{name} (base: {_base(board, name)})".replace("`", ""), HEADING) for name in compared
+    }  # fmt: skip
+    rows = sum(len(headings[name]) + len(lines) for name, lines in compared.items())
     figure, axes = new_figure(7.2, 1.2 + 0.22 * rows, f"{plain(title(board))}: macro mAP, row minus base")
     ticks: list[tuple[int, str]] = []
     place = 0
     for question, lines in compared.items():
-        base = next(line.member.variant for line in board.questions[question] if line.member.base)
-        heading = f"{question} (base: {base})"
-        axes.annotate(
-            heading, (0, place), xycoords=("axes fraction", "data"), fontsize=8, fontweight="bold", va="center",
-        )  # fmt: skip
-        place += 1
+        for words in headings[question]:
+            heading = axes.annotate(
+                words, (0.01, place), xycoords=("figure fraction", "data"), fontsize=8, fontweight="bold", va="center",
+            )  # fmt: skip
+            heading.set_in_layout(False)  # The axes need not make room: it stands above their labels.
+            place += 1
         several = len({line.method for line in board.lines}) > 1
         for line in lines:
             ticks.append((place, f"{line.member.variant}, {line.method}" if several else line.member.variant))
@@ -53,6 +61,11 @@ def draw_differences(board: Board) -> Figure:
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
     return figure
+
+
+def _base(board: Board, question: str) -> str:
+    """Return the variant that the others of a question are compared with."""
+    return next(line.member.variant for line in board.questions[question] if line.member.base)
 
 
 def _dot(axes: Axes, place: int, line: Line) -> None:

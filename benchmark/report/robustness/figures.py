@@ -45,7 +45,9 @@ def write_figures(summary: Summary, folder: Path, stem: str) -> list[Path]:
         ("subgroups", summary.keys, subgroup_rows, draw_subgroups),
     ):
         if there:
-            content = [[*row] for row in rows(summary)]
+            header, *cells = rows(summary)
+            # Another reference changes the picture, so the csv names it.
+            content = [[*header, "reference"], *([*row, summary.study.name(summary.reference)] for row in cells)]
             written += write_figure(folder, f"{stem}-{name}", content, functools.partial(draw, summary))
     return written
 
