@@ -258,7 +258,9 @@ class Encoder(ABC):
         """Encode b texts; n is the longest of them in tokens."""
 
     def to(self, device: torch.device) -> None:
-        """Move both sides to ``device``."""
+        """Move both sides to ``device``. The harness encodes on the CPU, so that all cached features are of one kind of
+        hardware, and does not call it.
+        """
         return None
 
 
