@@ -205,9 +205,8 @@ class Runner:
             return "rank (trained before)"
         fold = self.session.trials[trial].fold
         same = [r for r in previous if (r.method.row, r.seed, r.protocol.fold) == (plan.row, seed, fold)]
-        same = [
-            r for r in same if r.protocol.task == self.config.task and r.dataset.name == self.session.searched_label
-        ]
+        about = (self.config.task, self.session.searched_label, self.session.encoder_info.name)
+        same = [r for r in same if (r.protocol.task, r.dataset.name, r.encoder.name) == about]
         if not same:
             return "train (missing)"
         last = same[-1]

@@ -204,7 +204,9 @@ def test_the_page_says_what_made_its_rows() -> None:
     first, *others = evaluations("base", "ours", [(0.2, 0.4)] * 3)
     known = [first._replace(record=record("base0", 0, "ours", torch="2.15.0")), *others]
     page = experiment_markdown(experiment_board(manifest, known), "e.svg")
-    assert page.endswith("\nMade with commit abc, torch 2.14.1 and 2.15.0.\n")
+    (made,) = [line for line in page.splitlines() if line.startswith("Made with")]
+    assert made.startswith("Made with commit abc, torch 2.14.1 and 2.15.0 (`ours` with encoder packaged). ")
+    assert "`python -m benchmark run --config e.toml` makes it again" in made
 
 
 def test_a_row_that_was_published_without_ndcg_has_none() -> None:

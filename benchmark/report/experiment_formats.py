@@ -162,7 +162,11 @@ def experiment_markdown(board: Board, picture: str, sections: str = "") -> str:
     parts += [sections, "# All rows", drawn] if sections else [drawn]
     for question, lines in board.questions.items():
         parts += [f"## {question}", *filter(None, [board.manifest.notes.get(question)]), _markdown_table(lines)]
-    parts += made_with(one.record for one in board.evaluations)
+    again = (
+        f"`python -m benchmark run --config {board.manifest.name}.toml` makes it again; files of published experiments "
+        "lie in results/experiments/."
+    )
+    parts.append(" ".join([*made_with(one.record for one in board.evaluations), again]))
     return "\n\n".join(parts) + "\n"
 
 

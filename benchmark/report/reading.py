@@ -30,6 +30,8 @@ INTERVAL = " interval"
 P_VALUES = ("p_holm", "p_raw", "p_best")
 SIGNED = ("minus", "gap")
 """Parts of a column's name that say that its numbers are differences."""
+ERROR = "_se"
+"""The end of the name of a column of standard errors."""
 
 Row = Mapping[str, str]
 
@@ -121,7 +123,8 @@ def _written(column: str, cell: str) -> str:
     value = float(cell)
     if column in P_VALUES:
         return "<0.001" if value < 0.001 else f"{value:.3f}"
-    return signed_points(value) if any(part in column for part in SIGNED) else points(value)
+    signed = any(part in column for part in SIGNED) and not column.endswith(ERROR)
+    return signed_points(value) if signed else points(value)
 
 
 def _number(cell: str) -> bool:

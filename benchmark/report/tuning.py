@@ -63,6 +63,7 @@ def tuning_markdown(studies: Sequence[PublishedStudy]) -> str:
         ABOVE,
         *_uneven(studies),
         str(table),
+        *_again(studies),
         "## Settings",
         "\n".join(_settings(study) for study in studies),
     ]
@@ -99,6 +100,15 @@ def _uneven(studies: Sequence[PublishedStudy]) -> list[str]:
     if len({len(study.trials) for study in studies}) == 1:
         return []
     return ["The studies differ in their number of trials: a comparison is fair where all have the same."]
+
+
+def _again(studies: Sequence[PublishedStudy]) -> list[str]:
+    """Return the command of studies that were asked for alike."""
+    if len({(study.encoder, len(study.trials)) for study in studies}) > 1:
+        return []
+    first = studies[0]
+    asked = f"--dataset {first.dataset} --task {first.task} --encoder {first.encoder} --trials {len(first.trials)}"
+    return [f"A study again: `python -m benchmark tune --method METHOD {asked}`."]
 
 
 def _settings(study: PublishedStudy) -> str:

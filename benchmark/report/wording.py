@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -206,6 +207,7 @@ def rebuilding(board: Leaderboard) -> list[str]:
     others = [board.name(line) for line in board.lines if (line.label, line.encoder) not in named]
     sentences = [
         *([f"Of {', '.join(others)} the page of `report --html` has the commands."] if others else []),
+        *(["`python -m benchmark report` then makes one table of all rows."] if len(commands) > 1 else []),
         *([f"Shared training: {told}."] if told else []),
         *made_with(records),
         "Which commit made which row, all of its options, and the digests of its code, data and features stand in its "
@@ -216,11 +218,24 @@ def rebuilding(board: Leaderboard) -> list[str]:
 
 def made_with(records: Iterable[EvaluationRecord]) -> list[str]:
     """Return the sentence on commits, PyTorch and machine that made evaluations, where their records say so."""
-    told = [record.environment for record in records]
+    given = list(records)
     names = ("commit", "torch", "device", "processor")
-    known = {name: sorted({one[name] for one in told if one.get(name)}) for name in names}
+    known = {name: sorted({one.environment[name] for one in given if one.environment.get(name)}) for name in names}
+    if len(known["torch"]) > 1:
+        known["torch"] = _releases(given)
     ran = ", ".join(f"{name} {' and '.join(values)}" for name, values in known.items() if values)
     return [f"Made with {ran}."] if ran else []
+
+
+def _releases(records: Sequence[EvaluationRecord]) -> list[str]:
+    """Return the release of PyTorch that most records name, and each other one with the rows that it made."""
+    usual = Counter(one.environment.get("torch", "") for one in records).most_common(1)[0][0]
+    others: dict[str, dict[str, None]] = {}
+    for one in records:
+        release = one.environment.get("torch", "")
+        if release and release != usual:
+            others.setdefault(release, {})[f"`{one.method.row}` with encoder {one.encoder.name}"] = None
+    return [usual, *(f"{release} ({', '.join(rows)})" for release, rows in sorted(others.items()))]
 
 
 def _plain(row: Row) -> bool:
@@ -233,6 +248,7 @@ def _plain(row: Row) -> bool:
 
 def _command(board: Leaderboard, encoder: str, members: Sequence[Row]) -> str:
     protocol, dataset = board.table.protocol, board.table.dataset
+    names = list(dict.fromkeys(row.method.name for row in members))
     told = [record.environment for row in members for record in row.records]
     devices = {one.get("device", "").split(" ")[0] for one in told} - {""}
     threads = {one.get("threads", "1") for one in told} - {"1"}
@@ -241,7 +257,8 @@ def _command(board: Leaderboard, encoder: str, members: Sequence[Row]) -> str:
         "encoder": encoder,
         "task": protocol.task if protocol.task != CASE_SEARCH.name else "",
         "evaluate": "cv" if board.cross_validated else "",
-        "methods": ",".join(dict.fromkeys(row.method.name for row in members)),
+        "methods": ",".join(names),
+        "reference": board.reference if board.reference in names[1:] else "",
         "seeds": spans(sorted({seed for row in members for seed in row.seeds})).replace(", ", ","),
         **other_conditions(protocol, dataset),
         "device": next(iter(devices)) if len(devices) == 1 else "",
