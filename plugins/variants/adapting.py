@@ -1,7 +1,7 @@
 """``packaged+adapted`` without what steadies it, as ``packaged+adapted-variant``: `--plugin plugins.variants.adapting`.
 
 An expert is the moving average of the weights that it passes through, and shows a picture as the mean of what it makes
-of it and of its mirror image. Here either can be switched off (results/experiments/adapted-encoders.toml). With both on
+of it and of its mirror image. Here either can be switched off (results/experiments/adapted-experts.toml). With both on
 it is ``packaged+adapted``.
 
 Shapes: b pictures, e classes, k experts, p positions.
