@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import FAST, NARROW, ROOT, TOY_RUN, Command
-from tests.datasets.fake_derm7pt import write_fake
+from tests.datasets.fake_derm7pt import pair_in_valid, write_fake
 
 QUICK = (*TOY_RUN, *FAST, "--methods", "late-fusion", "--no-controls", "--seeds", "0", "--jobs", "1")
 
@@ -174,7 +174,7 @@ def test_a_broken_table(tmp_path: Path, benchmark: Command, old: str, new: str, 
 
 def test_a_truncated_jpeg(tmp_path: Path, benchmark: Command) -> None:
     root = write_fake(tmp_path / "release_v0")
-    picture = max((root / "images").rglob("*.[jJ][pP][gG]"), key=lambda path: path.stat().st_size)
+    pair_in_valid(root)
     for picture in (root / "images").rglob("*.[jJ][pP][gG]"):
         picture.write_bytes(picture.read_bytes()[:200])
     refused(

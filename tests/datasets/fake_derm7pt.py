@@ -63,6 +63,12 @@ def write_fake(root: Path) -> Path:
     return root
 
 
+def pair_in_valid(root: Path) -> None:
+    """Move a carcinoma from train to valid, so that two cases of valid are relevant to each other."""
+    for split, rows in (("train", (3, 6, 9, 12)), ("valid", (0, 1, 4, 7, 10, 13))):
+        split_file(root, split).write_text("\n".join(["indexes", *map(str, rows)]))
+
+
 def _row(index: int) -> list[str]:
     diagnosis, score, *criteria = PROFILES[index].split(",")
     derm = f"Fal/Fal{index:03d}.jpg"
