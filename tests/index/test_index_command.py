@@ -145,8 +145,8 @@ def test_a_line_that_can_not_be_added_is_named(own_index: Path, tmp_path: Path, 
     assert IndexFolder(own_index).manifest().count == 72
 
 
-def test_a_crash_in_the_middle_of_a_build_leaves_the_old_index(own_index: Path, toy_page: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    before = ids(own_index)
+def build_that_dies(monkeypatch, *arguments, **options) -> None:  # type: ignore[no-untyped-def]
+    """Build an index in a process that is interrupted just before the new state counts."""
 
     def die(*arguments: object) -> None:
         raise KeyboardInterrupt
@@ -154,7 +154,12 @@ def test_a_crash_in_the_middle_of_a_build_leaves_the_old_index(own_index: Path, 
     with monkeypatch.context() as patch:
         patch.setattr(IndexFolder, "commit", die)
         with pytest.raises(KeyboardInterrupt):
-            build_toy(toy_page, own_index, "tirg")
+            build_toy(*arguments, **options)
+
+
+def test_a_crash_in_the_middle_of_a_build_leaves_the_old_index(own_index: Path, toy_page: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    before = ids(own_index)
+    build_that_dies(monkeypatch, toy_page, own_index, "tirg")
     assert IndexFolder(own_index).manifest().method == "proposed [width=16]"
     assert ids(own_index) == before
     build_toy(toy_page, own_index, "tirg")  # and once it is whole, it takes the old one's place
@@ -165,14 +170,7 @@ def test_a_crash_in_the_middle_of_a_build_leaves_the_old_index(own_index: Path, 
 def test_a_rebuild_of_other_cases_that_dies_leaves_the_old_index(own_index: Path, toy_page: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     """The weights are the same, but the cases' mean features, which a text alone is composed with, are others."""
     before = ids(own_index)
-
-    def die(*arguments: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(IndexFolder, "commit", die)
-        with pytest.raises(KeyboardInterrupt):
-            build_toy(toy_page, own_index, splits=("test",))
+    build_that_dies(monkeypatch, toy_page, own_index, splits=("test",))
     assert ids(own_index) == before
     build_toy(toy_page, own_index, splits=("test",))
     assert len(ids(own_index)) == 24
