@@ -81,19 +81,7 @@ class Runner:
         if self.session.own is None:
             refuse_shared_columns([f"AP[{group}]" for group in self.session.searched.groups])
         if any(plan.trained for plan in self.plans.values()):
-            self._refuse_unjudged_validation()
-
-    def _refuse_unjudged_validation(self) -> None:
-        """Raise ``UserError`` where no validation query has a relevant case: nothing would choose an epoch."""
-        dataset = self.session.dataset
-        for trial in self.session.trials:
-            judged = protocol.judge(dataset, self.session.task, trial.valid, trial.valid)
-            if not (evaluation.candidate_mask(judged) & (judged.gains > 0)).any():
-                raise UserError(
-                    f"Dataset {self.session.dataset_label}: none of its {len(trial.valid)} validation cases has a "
-                    f"relevant one among the others in task {self.config.task}, so that no epoch could be chosen. Put "
-                    "two cases or more of a group into the valid split, or exclude fewer."
-                )
+            self.session.refuse_unjudged_validation()
 
     @cached_property
     def _taught(self) -> list[str]:

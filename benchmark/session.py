@@ -17,6 +17,7 @@ from benchmark import protocol
 from benchmark.adapting import AdaptiveEncoder
 from benchmark.config import RunConfig, cache_folder
 from benchmark.errors import UserError
+from benchmark.evaluation import candidate_mask
 from benchmark.exclusion import exclusion_label, read_exclusion, without_cases
 from benchmark.facts import Facts, gather_facts, no_facts
 from benchmark.features import VERSION, FeatureStore, Progress, release_memory
@@ -180,6 +181,17 @@ class Session:
         if self.own:
             return judge_own(self.own, self.searched, trial.gallery)
         return protocol.judge(self.searched, self.task, trial.queries, trial.gallery)
+
+    def refuse_unjudged_validation(self) -> None:
+        """Raise ``UserError`` where no validation query has a relevant case: nothing would choose an epoch."""
+        for trial in self.trials:
+            judged = protocol.judge(self.dataset, self.task, trial.valid, trial.valid)
+            if not (candidate_mask(judged) & (judged.gains > 0)).any():
+                raise UserError(
+                    f"Dataset {self.dataset_label}: none of its {len(trial.valid)} validation cases has a relevant one "
+                    f"among the others in task {self.task}, so that no epoch could be chosen. Put two cases or more of "
+                    "a group into the valid split, or exclude fewer."
+                )
 
     def facts(self, trial: protocol.Trial) -> Facts:
         """Return what robustness reports need of a trial beside its judgments; nothing of a user's own queries."""

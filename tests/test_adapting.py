@@ -13,7 +13,7 @@ from benchmark.errors import PluginError
 from benchmark.registry import load_registry
 from benchmark.session import Session
 from benchmark.teaching import teach_all
-from tests.conftest import TOY
+from tests.conftest import TOY, Command
 
 ADAPTIVE = Path(__file__).with_name("toy_adaptive.py")
 
@@ -22,6 +22,18 @@ def session(cache: Path, **settings: object) -> Session:
     plugins = (str(TOY), str(ADAPTIVE))
     config = RunConfig(dataset="toy", encoder="nearest-colour", cache=cache, plugins=plugins, **settings)  # type: ignore[arg-type]
     return Session(config, load_registry(plugins))
+
+
+def test_a_worker_that_dies_while_it_teaches_gets_a_sentence(tmp_path: Path, benchmark: Command) -> None:
+    deadly = ADAPTIVE.read_text().replace(
+        "        colours = lesson", "        import os; os._exit(9)\n        colours = lesson"
+    )
+    (tmp_path / "deadly.py").write_text(deadly)
+    run = ("run", "--plugin", str(TOY), "--plugin", "deadly.py", "--dataset", "toy", "--encoder", "nearest-colour")
+    done = benchmark(*run, "--methods", "late-fusion", "--no-controls", "--seeds", "0", "--jobs", "2", "--quiet")
+    assert done.returncode in (1, 2)
+    assert "The encoder's teaching was not finished, because a worker process died" in " ".join(done.stderr.split())
+    assert "defect" not in done.stderr
 
 
 def test_every_group_is_dealt_out_evenly() -> None:

@@ -17,6 +17,7 @@ from benchmark.records import DatasetInfo, EncoderInfo, EvaluationRecord, Method
 from benchmark.report import from_runs
 from benchmark.report.compact_rows import MeasuredRow
 from benchmark.report.experiment import experiment_board
+from benchmark.report.experiment_figure import figure_rows
 from benchmark.report.experiment_files import publish_experiments
 from benchmark.report.experiment_formats import experiment_latex, experiment_markdown, question_table
 from benchmark.report.table import Evaluated
@@ -196,6 +197,15 @@ def test_differences_and_verdicts_worked_out_by_hand() -> None:
     assert "- Without a result: none (ours)." in page
     assert r"\textit{Q \& A}" in experiment_latex(board) and r"Q \& A: Mind this." in experiment_latex(board)
     assert "Mind this." in str(question_table(board, "Q & A").caption)
+
+
+def test_another_base_or_name_of_it_draws_the_picture_anew() -> None:
+    manifest = Manifest(
+        name="e", dataset="toy", task="case-search", members=(member("base", True), member("up", False))
+    )
+    known = [*evaluations("base", "ours", [(0.2, 0.4)] * 3), *evaluations("up", "ours", [(0.3, 0.4)] * 3)]
+    header, *rows = figure_rows(experiment_board(manifest, known))
+    assert [row[header.index("base")] for row in rows] == ["base"]
 
 
 def test_the_page_says_what_made_its_rows() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import FAST, NARROW, ROOT, TOY_RUN, Command
+from tests.conftest import FAST, NARROW, ROOT, TOY, TOY_RUN, Command
 
 ARGUMENTS = (*TOY_RUN, *FAST, *NARROW, "--methods", "tirg,late-fusion", "--seeds", "0-1", "--jobs", "2")
 
@@ -148,3 +148,22 @@ def test_other_words_weights_or_groups_run_again(tmp_path: Path, benchmark: Comm
     again = benchmark(*arguments, "--seeds", "0", "--dry-run")
     assert "1 of 1 units would run" in again.stdout
     assert "words, labels" in " ".join(again.stdout.split())
+
+
+def test_a_unit_that_is_being_written_is_not_read(tmp_path: Path, benchmark: Command) -> None:
+    run = (*TOY_RUN, *FAST, "--methods", "late-fusion", "--no-controls", "--seeds", "0")
+    assert benchmark(*run).returncode == 0
+    (whole,) = (tmp_path / "runs" / "evaluations").iterdir()
+    half = whole.with_name(f".{whole.name}.tmp")
+    half.mkdir()
+    (half / "record.json").write_text("{")
+    done = benchmark("report", "--plugin", str(TOY))
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_first_run_with_another_encoder_is_called_missing_not_changed(tmp_path: Path, benchmark: Command) -> None:
+    run = [*TOY_RUN, *FAST, "--methods", "late-fusion", "--no-controls", "--seeds", "0"]
+    assert benchmark(*run).returncode == 0
+    run[run.index("mean-colour")] = "nearest-colour"
+    planned = benchmark(*run, "--plugin", str(TOY.with_name("toy_adaptive.py")), "--dry-run")
+    assert "train (missing)" in planned.stdout, planned.stderr

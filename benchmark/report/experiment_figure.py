@@ -34,9 +34,7 @@ def draw_differences(board: Board) -> Figure:
     """Draw a dot and two standard errors for each row that has a base, under the heading of its question."""
     compared = {name: [line for line in lines if interval(line)] for name, lines in board.questions.items()}
     compared = {name: lines for name, lines in compared.items() if lines}
-    headings = {
-        name: wrap(f"{name} (base: {_base(board, name)})".replace("`", ""), HEADING) for name in compared
-    }  # fmt: skip
+    headings = {name: wrap(plain(f"{name} (base: {_base(board, name)})"), HEADING) for name in compared}
     rows = sum(len(headings[name]) + len(lines) for name, lines in compared.items())
     figure, axes = new_figure(7.2, 1.2 + 0.22 * rows, f"{plain(title(board))}: macro mAP, row minus base")
     ticks: list[tuple[int, str]] = []

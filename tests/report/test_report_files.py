@@ -109,6 +109,11 @@ def test_variants_that_need_a_plugin_are_no_part_of_a_shared_command_and_threads
     assert sentence.startswith("Of film the page")
 
 
+def test_the_command_tests_against_the_reference_that_the_page_has():
+    command, _ = rebuilding(*leaderboards(study(1, ("ours", "rival"), **SHIPPED), "rival"))
+    assert "--methods ours,rival --reference rival --seeds 0" in command
+
+
 def test_data_sets_that_a_file_system_would_take_for_one_have_folders_of_their_own():
     names = ("folder:set-1", "folder:set_1", "folder:病例", "folder:患者", "folder:Rings", "folder:rings")
     assert len({table_folder(name, "case-search") for name in names}) == len(names)
