@@ -36,6 +36,7 @@ from benchmark.report.writing import write_board
 from benchmark.resolve import dataset_name, make_dataset
 from benchmark.runner import Outcome, Runner, Unit
 from benchmark.session import Session
+from benchmark.soundness import common_checks
 from benchmark.store import slug
 from benchmark.teaching import teach_all
 from benchmark.units import Result
@@ -272,7 +273,7 @@ def _write_trec(evaluations: list[report.Evaluated], folder: Path) -> None:
 def verify_command(config: RunConfig, registry: Registry, as_json: bool) -> int:
     """Check a dataset. Return 0 where everything holds, else 2."""
     dataset, label = make_dataset(registry, dataset_name(config, registry), config)
-    checks = dataset.verify()
+    checks = dataset.verify() or common_checks(dataset, label)
     if as_json:
         print(json.dumps([vars(check) for check in checks], indent=1))
     else:

@@ -106,6 +106,11 @@ class RunConfig(Strict):
             given = given.model_dump(exclude_unset=True)
         return {**values, "training": {**FINETUNING, **given}} if isinstance(given, Mapping) else values
 
+    @field_validator("runs")
+    @classmethod
+    def _home(cls, value: Path) -> Path:
+        return value.expanduser()
+
     @field_validator("seeds", mode="before")
     @classmethod
     def _seeds(cls, value: Any) -> Any:
@@ -218,7 +223,7 @@ def read_config(path: Path) -> dict[str, Any]:
         UserError: it can't be read or is no TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"--config {path}: {error.strerror}. Give the path of a TOML file.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

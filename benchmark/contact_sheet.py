@@ -23,8 +23,9 @@ LETTERS = 32
 """As many letters of ``TEXT_SIZE`` fit under a picture."""
 
 
-def choose(dataset: Dataset, group: str | None, criteria: Sequence[str], number: int) -> list[Case]:
-    """Return at most ``number`` cases of ``group`` with all ``criteria`` (``name=value``), spread over all that fit.
+def choose(dataset: Dataset, group: str | None, criteria: Sequence[str], number: int, view: str) -> list[Case]:
+    """Return at most ``number`` cases of ``group`` with all ``criteria`` (``name=value``), spread over all that fit and
+    have a usable picture of ``view``.
 
     Raises:
         UserError: a group, criterion or value is unknown, or no case fits.
@@ -36,12 +37,14 @@ def choose(dataset: Dataset, group: str | None, criteria: Sequence[str], number:
     fitting = [
         case
         for case in every
-        if (group is None or dataset.taxonomy[case.diagnosis] == group)
+        if view in case.images
+        and dataset.unusable(case, view) is None
+        and (group is None or dataset.taxonomy[case.diagnosis] == group)
         and all(case.descriptors[name] == value for name, value in wanted)
     ]
     if not fitting:
-        asked = " and ".join([*([group] if group else []), *criteria])
-        raise UserError(f"No case of {dataset.name} is {asked}; ask for another group or criterion.")
+        asked = " and ".join([*([group] if group else []), *criteria, f"a usable {view} picture"])
+        raise UserError(f"No case of {dataset.name} has {asked}; ask for another group, criterion or view.")
     count = min(number, len(fitting))
     return [fitting[place * len(fitting) // count] for place in range(count)]
 

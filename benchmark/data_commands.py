@@ -45,7 +45,7 @@ def preview_command(
         raise UserError(f"A contact sheet shows one view; choose --view {view} or --view {others[0]}.")
     _refuse_repository(folder, dataset)
     refuse_copy(folder, dataset)
-    cases = choose(dataset, group, criteria, number)
+    cases = choose(dataset, group, criteria, number, view)
     content = contact_sheet(dataset, cases, view)
     open_folder(folder)
     path = folder / f"{'-'.join(slug(part) for part in (label, view, group or 'all', *criteria))}.jpg"

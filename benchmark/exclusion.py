@@ -27,7 +27,7 @@ def read_exclusion(path: Path, known: Collection[str]) -> frozenset[str]:
         UserError: the file can't be read, or names a case that is not ``known``.
     """
     try:
-        lines = path.expanduser().read_text(encoding="utf-8").splitlines()
+        lines = path.expanduser().read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise UserError(f"--exclude {path}: {error.strerror}. Give a text file with one case id a line.") from error
     except UnicodeDecodeError as error:

@@ -25,6 +25,7 @@ from pydantic import ConfigDict, Field
 
 from benchmark.config import RunConfig, Strict, merge, merge_settings, parse_model, read_config, read_settings
 from benchmark.errors import UserError, near_misses
+from benchmark.store import slug
 
 VARIES = (
     "methods",
@@ -40,8 +41,13 @@ VARIES = (
 )
 """What a variant may set. Data, task, seeds and folds are the experiment's, else nothing could be paired."""
 VARIANTS = "variants"
-TAKEN = ("leaderboard", "leaderboard-cv", "robustness-test", "robustness-cv", "macro_map", "per_group", "found", "runs")
-"""Names of other files that lie where an experiment's do."""
+TAKEN = frozenset(
+    {
+        *("leaderboard", "leaderboard-cv", "robustness-test", "robustness-cv", "found"),
+        *("masks", "runs", "tuning", "tuning-summary"),
+    }
+)
+"""Slugs of other files and folders that lie where an experiment's do."""
 
 
 class Entry(Strict):
@@ -136,7 +142,7 @@ def read_experiment(
         UserError: a key is unknown, a value invalid, a name taken twice, or a base missing; file and variant are named.
     """
     where = f"--config {path}"
-    if path.stem in TAKEN:
+    if slug(path.stem) in TAKEN or not slug(path.stem):
         raise UserError(f"{where}: an experiment is called like its file, and {path.stem} is taken; rename the file.")
     values = read_settings(path)
     entries = _entries(values.pop(VARIANTS), where)

@@ -117,7 +117,7 @@ class FeatureStore:
         for i, ((height, width), channels) in enumerate(zip(e.grids, e.level_widths, strict=True)):
             promised[f"level{i}"] = (n, height * width, channels)
         _refuse_shapes(e, "encode_images", tensors, promised)
-        return {name: value.cpu().half() for name, value in tensors.items()}
+        return {name: _halved(e, "encode_images", name, value) for name, value in tensors.items()}
 
     def _load(self, path: Path) -> Tensor:
         return self.encoder.preprocess(open_image(path))
@@ -126,7 +126,8 @@ class FeatureStore:
         with torch.inference_mode():
             features = self.encoder.encode_texts(list(texts))
         _refuse_type(self.encoder, "encode_texts", features, TextFeatures)
-        tensors = {"tokens": features.tokens.cpu().half(), "pooled": features.pooled.cpu().half()}
+        given = {"tokens": features.tokens, "pooled": features.pooled}
+        tensors = {name: _halved(self.encoder, "encode_texts", name, value) for name, value in given.items()}
         n, longest, width = len(texts), features.mask.shape[1], self.encoder.text_width
         _refuse_shapes(self.encoder, "encode_texts", tensors, {"tokens": (n, longest, width), "pooled": (n, width)})
         return {**tensors, "mask": features.mask.cpu().to(torch.uint8)}
@@ -150,6 +151,19 @@ def _refuse_shapes(
                 f"encoder {type(encoder).__name__}: {called} gave {name} {tuple(found[name].shape)}, but its widths "
                 f"and grids promise {shape}. Mend one or the other ({place_of(type(encoder))})."
             )
+
+
+def _halved(encoder: Encoder, called: str, name: str, values: Tensor) -> Tensor:
+    """Return ``values`` as they are stored, in half precision; what that can't hold is never stored."""
+    halved = values.cpu().half()
+    if not halved.isfinite().all():
+        largest = values.abs().max().item()
+        raise PluginError(
+            f"encoder {type(encoder).__name__}: {called} gave {name} with values up to {largest:.3g}, which half "
+            f"precision (at most {torch.finfo(torch.float16).max:.0f}) can't hold. Scale or normalise them there "
+            f"({place_of(type(encoder))})."
+        )
+    return halved
 
 
 def shard_key(role: str, fingerprint: str, contents: Sequence[str]) -> str:

@@ -11,8 +11,9 @@ from pydantic import BaseModel
 
 from benchmark.config import parse_model
 from benchmark.containment import contained
+from benchmark.contracts import place_of
 from benchmark.errors import PluginError, UserError, near_misses
-from benchmark.interfaces import Composer, FeatureSpec, Method, Scorer
+from benchmark.interfaces import Composer, FeatureSpec, Method, Scorer, shown
 from benchmark.records import MethodInfo
 from benchmark.registry import Component, Registry
 from benchmark.sources import source_hashes
@@ -60,10 +61,12 @@ class MethodPlan:
         """Construct the method; seed torch before.
 
         Raises:
-            PluginError: the class can't be constructed as ``Class(spec, options)``.
+            PluginError: the class can't be constructed as ``Class(spec, options)``, or ``modules`` returns no tuple of
+                networks.
         """
         if self.scorer is None:
             method: Method = self.component.construct(spec=spec, options=self.options)
+            _refuse_networks(method)
             return method
         composer: Composer = self.component.construct(spec=spec, options=self.options)
         scorer: Scorer = self.scorer.construct(spec=spec, options=self.scorer_options)
@@ -101,6 +104,19 @@ class MethodPlan:
         )
 
 
+def _refuse_networks(method: Method) -> None:
+    """Hear before training what would end a run after it."""
+    try:
+        networks = method.modules()
+    except Exception:
+        return  # it may need what fit makes
+    if not (isinstance(networks, tuple | list) and all(isinstance(one, torch.nn.Module) for one in networks)):
+        raise PluginError(
+            f"{type(method).__name__}.modules() returned {shown(networks)}, not a tuple of networks; write for example "
+            f"`return (self.model,)` ({place_of(type(method))})."
+        )
+
+
 def plan_method(registry: Registry, name: str, given: Mapping[str, Any], task: str = CASE_SEARCH.name) -> MethodPlan:
     """Resolve ``name`` for ``task`` and check the options that were ``given`` for it.
 
@@ -117,13 +133,13 @@ def plan_method(registry: Registry, name: str, given: Mapping[str, Any], task: s
     elif "scorer" in given:
         raise UserError(f"Method {name} has no scorer to set: it is no composer.")
     label = getattr(component.load(), "label", None) or name
-    shown = changes(options)
+    changed = changes(options)
     if scorer and scorer_options:
         if scorer.name != component.load().scorer:  # type: ignore[attr-defined]
-            shown["scorer"] = scorer.name
-        shown.update({f"scorer.{key}": value for key, value in changes(scorer_options).items()})
+            changed["scorer"] = scorer.name
+        changed.update({f"scorer.{key}": value for key, value in changes(scorer_options).items()})
     composed = TargetedMethod if task == MODIFICATION.name else ComposedMethod
-    return MethodPlan(component, options, scorer, scorer_options, labelled(label, shown), composed)
+    return MethodPlan(component, options, scorer, scorer_options, labelled(label, changed), composed)
 
 
 def that_learn(plans: Mapping[str, MethodPlan], named: Sequence[str]) -> dict[str, MethodPlan]:

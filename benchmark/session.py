@@ -27,6 +27,7 @@ from benchmark.records import DatasetInfo, EncoderInfo, digest, finetuned_name
 from benchmark.registry import Registry
 from benchmark.resolve import dataset_name, make_dataset, make_encoder
 from benchmark.sight import Sight
+from benchmark.soundness import refuse_unsound
 from benchmark.tasks import CASE_SEARCH, find_task
 from benchmark.vision import FixedVision, LiveVision, TaughtVision, Vision
 
@@ -44,6 +45,8 @@ class Session:
         self.searched, self.searched_label = self.dataset, self.dataset_label
         if config.test:
             self.searched, self.searched_label = make_dataset(registry, config.test, config)
+        for dataset, label in {self.dataset: self.dataset_label, self.searched: self.searched_label}.items():
+            refuse_unsound(dataset, label, self.task)
         self.own = read_queries(config.queries) if config.queries else None
         _refuse_conflicts(config)
         self.encoder, self.encoder_label = make_encoder(registry, config)

@@ -53,7 +53,8 @@ class Sight:
             texts = mean_text(session.store.texts(session.lesson(trial.train).texts), len(references))
         else:
             texts = session.store.texts(questions.texts)
-        return Queries(questions.ids, images, texts)
+        # Of the reference alone: a query's own id in task modification names its target.
+        return Queries(tuple(case.id for case in references), images, texts)
 
     def gallery(self) -> Gallery:
         """Return the gallery of the trial: ids and image features."""

@@ -18,12 +18,15 @@ HARNESS = frozenset(
 classifiers start from evidence, the batches of ``modification``, and the joint training with an encoder."""
 FOREIGN = frozenset({"benchmark", "torch", *sys.stdlib_module_names})
 """Packages whose bases do not count: their versions are in the record."""
+SHIPPED = frozenset({"benchmark", "baselines", "plugins"})
+PLUGIN = "dermcir_plugin_"
+"""How the modules of single-file plugins begin."""
 
 
 def source_hashes(classes: Iterable[type]) -> dict[str, str]:
     """Return name -> SHA-256 of the files that define ``classes``: their own modules and those of their bases, the
-    modules of the same package that these import, and the training loop where it is imported. A single-file plugin is
-    named by its path.
+    modules of the same package that these import, and the training loop where it is imported. A single-file plugin and
+    the files beside it that it imports are named by their paths.
     """
     bases = [base.__module__ for cls in classes for base in cls.__mro__]
     pending = [name for name in bases if name in HARNESS or name.split(".")[0] not in FOREIGN]
@@ -31,14 +34,18 @@ def source_hashes(classes: Iterable[type]) -> dict[str, str]:
     while pending:
         module = pending.pop()
         file = source_file(module)
-        name = str(file) if module.startswith("dermcir_plugin_") else module
+        single = module.startswith(PLUGIN) or module.endswith(".py")
+        name = str(file) if single else module
         if file is None or name in found:
             continue
         found[name] = sha256(file)
         package = module.split(".")[0]
         for imported in _imports(file, module):
             own = imported.split(".")[0] == package and package != "benchmark"
-            if own or imported in HARNESS:
+            beside = _beside(file, imported) if single else None
+            if beside:
+                pending.append(str(beside))
+            elif own or imported in HARNESS:
                 pending.append(imported)
     return dict(sorted(found.items()))
 
@@ -62,6 +69,19 @@ def source_file(name: str) -> Path | None:
             return None
         origin = spec.origin if spec else None
     return Path(origin) if origin and Path(origin).is_file() else None
+
+
+def _beside(file: Path, imported: str) -> Path | None:
+    """Return the file of a module that ``file``, a single-file plugin or one of its helpers, imports from its folder;
+    None for all others.
+    """
+    if not imported or imported.split(".")[0] in SHIPPED | FOREIGN:
+        return None
+    *folders, last = imported.split(".")
+    there = file.parent.joinpath(*folders)
+    path = next((one for one in (there / last / "__init__.py", there / f"{last}.py") if one.is_file()), None)
+    found = source_file(imported) if path else None  # another one may come first on Python's path
+    return path if path and found and found.resolve() == path.resolve() else None
 
 
 def _imports(file: Path, module: str) -> set[str]:

@@ -97,3 +97,16 @@ def test_a_table_that_is_a_number_is_not_dropped_silently(tmp_path: Path) -> Non
     file.write_text("training = 3\n")
     with pytest.raises(UserError, match="training must be a table, not 3"):
         build_config({}, file, ("training.epochs=2",))
+
+
+def test_the_home_folder_is_understood_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = tmp_path / "r.toml"
+    path.write_text('runs = "~/runs"')
+    assert build_config({}, path).runs == tmp_path / "runs"
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text('encoder = "x"', encoding="utf-8-sig")
+    assert build_config({}, path).encoder == "x"

@@ -5,11 +5,17 @@ from __future__ import annotations
 import csv
 import json
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from benchmark.config import RunConfig
+from benchmark.contact_sheet import choose
+from benchmark.errors import UserError
+from benchmark.registry import load_registry
+from benchmark.resolve import make_dataset
 from tests.conftest import FAST, ROOT, TOY, TOY_RUN, Command
 from tests.datasets.fake_derm7pt import write_fake
 from tests.test_cli import refused
@@ -165,6 +171,16 @@ def test_a_contact_sheet_holds_the_cases_asked_for(tmp_path: Path, benchmark: Co
         assert sheet.format == "JPEG"
         assert sheet.size == (5 * 222 + 6, 178 + 6), "five tiles of 216 + 6 in one row of 144 + 34, and a rim of 6"
         assert sheet.getpixel((6 + 108, 6 + 40))[0] > 120, "the first square is red"
+
+
+def test_a_contact_sheet_shows_the_cases_that_have_a_picture_of_the_view(tmp_path: Path) -> None:
+    config = RunConfig(cache=tmp_path)  # type: ignore[call-arg]
+    dataset, _ = make_dataset(load_registry((str(TOY),)), "toy", config)
+    alone = replace(dataset.cases("test")[0], id="alone", images={"dermoscopic": tmp_path / "x.png"})
+    dataset.cases = lambda split: (alone,) if split == "test" else ()  # type: ignore[method-assign]
+    assert choose(dataset, None, (), 9, "dermoscopic") == [alone]
+    with pytest.raises(UserError, match="No case of toy has a usable clinical picture"):
+        choose(dataset, None, (), 9, "clinical")
 
 
 def test_a_licensed_picture_enters_no_repository(tmp_path: Path, benchmark: Command) -> None:

@@ -123,6 +123,8 @@ def test_the_file_is_read_back(tmp_path: Path) -> None:
     path.write_text(exclusion_text(["c", "a"], "two lines\nof words") + "\n  b \n")
     assert path.read_text().startswith("# two lines\n# of words\nc\na\n")
     assert read_exclusion(path, IDS) == {"a", "b", "c"}
+    path.write_text(path.read_text(), encoding="utf-8-sig")  # as Windows' editor saves it
+    assert read_exclusion(path, IDS) == {"a", "b", "c"}
 
 
 @pytest.mark.parametrize(

@@ -115,8 +115,9 @@ def test_a_mistake_is_named_with_its_file_and_variant(tmp_path: Path, text: str,
 def test_a_flag_that_a_variant_sets_and_a_name_that_is_taken_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--methods: '16' and others of .*small.toml set it; leave it out"):
         read_experiment(file(tmp_path, HEAD + BASE), {"methods": "tirg"})
-    with pytest.raises(UserError, match="leaderboard is taken; rename the file"):
-        read_experiment(file(tmp_path, HEAD + BASE, "leaderboard.toml"), {})
+    for name in ("leaderboard", "Leaderboard", "Runs", "masks", "tuning", "---"):
+        with pytest.raises(UserError, match=f"{name} is taken; rename the file"):
+            read_experiment(file(tmp_path, HEAD + BASE, f"{name}.toml"), {})
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "results/experiments").glob("*.toml")), ids=lambda path: path.stem)
@@ -271,6 +272,10 @@ def test_from_run_to_published_page(tmp_path: Path, benchmark: Command) -> None:
     assert told.stderr == "Experiment small (toy, case-search): 6 rows.\n"
     whole = contents(results)
     assert sum(name.startswith("toy/case-search/small/judgments-") for name in whole) == 5
+    # The command at the foot says where the file lies.
+    own, there = b"--config small.toml`", b"--config results/experiments/small.toml`, from the root of the repository,"
+    assert own in pages["small.md"]
+    pages["small.md"] = pages["small.md"].replace(own, there)
     assert {name: whole[f"toy/case-search/{name}"] for name in pages} == pages
     check_publishing(tmp_path / "runs", results, whole)
 
@@ -287,6 +292,15 @@ def check_publishing(runs: Path, results: Path, whole: dict[str, bytes]) -> None
     lost.unlink()
     with pytest.raises(UserError, match=rf"{lost.name} is damaged \(it is missing\)"):
         publish_experiments(results / "none", [], results)
+
+    # What is no experiment is never cleared away.
+    shutil.rmtree(results / "toy")
+    foreign = results / "toy/case-search/small/tirg.json"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text("{}")
+    with pytest.raises(UserError, match=r"holds something else than an experiment; give small\.toml another"):
+        publish_experiments(runs, from_runs(runs), results)
+    assert foreign.exists()
 
     # Only an experiment whose file is committed is published, and only as a whole.
     shutil.rmtree(results / "toy")

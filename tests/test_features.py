@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from PIL import Image
 
 from benchmark.config import NoOptions
-from benchmark.errors import UserError
+from benchmark.errors import PluginError, UserError
 from benchmark.features import FeatureStore, open_image
 from tests.toy import ToyEncoder
 
@@ -50,6 +51,17 @@ def test_images_are_encoded_once_and_kept_in_half_precision(tmp_path: Path, path
     assert [tuple(level.shape) for level in first.levels] == [(20, 16, 3), (20, 4, 3)]
     assert torch.equal(first.pooled, again.pooled)
     assert all(torch.equal(a, b) for a, b in zip(first.levels, again.levels, strict=True))
+
+
+def test_what_half_precision_cannot_hold_is_refused_and_not_stored(tmp_path: Path, paths: list[Path]) -> None:
+    class Loud(ToyEncoder):
+        def encode_images(self, pixels):  # type: ignore[no-untyped-def]
+            seen = super().encode_images(pixels)
+            return replace(seen, pooled=seen.pooled * 1e6)
+
+    with pytest.raises(PluginError, match=r"Loud: encode_images gave pooled with values up to .* \(at most 65504\)"):
+        FeatureStore(tmp_path, Loud("mean-colour", NoOptions())).images(paths)
+    assert not list(tmp_path.rglob("*.safetensors"))
 
 
 def test_features_do_not_depend_on_batches_or_names(tmp_path: Path, paths: list[Path]) -> None:

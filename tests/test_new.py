@@ -52,6 +52,16 @@ def test_what_it_writes_runs_and_scores_with_its_options(kind: str, tmp_path: Pa
     assert len((tmp_path / "my_own.py").read_text().splitlines()) <= 75
 
 
+def test_an_edited_encoder_is_another_one(tmp_path: Path, benchmark: Command) -> None:
+    assert benchmark("new", "encoder", "mine").returncode == 0
+    found = []
+    for path, end in ((tmp_path / "mine.py", ""), (tmp_path / "edited.py", ".relu()")):
+        path.write_text((tmp_path / "mine.py").read_text().replace("pre_logits=True)", f"pre_logits=True){end}"))
+        module = runpy.run_path(str(path))
+        found.append(module["Mine"]("mine", module["Settings"](model="test_vit")).image_fingerprint)
+    assert found[0] != found[1], "or features of before the edit would be taken from the cache"
+
+
 def test_an_encoder_refuses_a_model_that_is_not_there(benchmark: Command) -> None:
     assert benchmark("new", "encoder", "mine").returncode == 0
     choice = (*TOY_DATA, *SMALL, "--encoder", "mine", "--set", "mine.model=resnet19")

@@ -83,3 +83,14 @@ def test_own_queries_keep_their_pictures(tmp_path: Path) -> None:
     config = RunConfig(dataset="toy", queries=tmp_path / "mine.jsonl", without="image", plugins=(str(TOY),))  # type: ignore[call-arg]
     with pytest.raises(UserError, match="--without takes pictures or texts"):
         Session(config, load_registry(config.plugins))
+
+
+def test_ids_of_queries_do_not_tell_the_target_of_an_edit(tmp_path: Path) -> None:
+    config = RunConfig(  # type: ignore[call-arg]
+        dataset="toy", encoder="mean-colour", task="modification", cache=tmp_path, plugins=(str(TOY),)
+    )
+    sight = Session(config, load_registry(config.plugins)).sight(0, 0)
+    own = {case.id for case in sight.trial.queries}
+    assert set(sight.queries().ids) <= own
+    # The same as in validation, where a method may learn what ids look like.
+    assert set(sight.labelled(sight.trial.valid).queries().ids) <= {case.id for case in sight.trial.valid}

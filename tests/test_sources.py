@@ -8,6 +8,7 @@ import pytest
 
 from baselines.late_fusion import LateFusion
 from baselines.tirg import TIRG
+from benchmark.importing import plugin_sources
 from benchmark.sources import changed, source_hashes
 
 
@@ -45,4 +46,23 @@ def test_relative_imports_are_followed(tmp_path: Path, monkeypatch: pytest.Monke
     (package / "layers.py").write_text("WIDTH = 4\n")
     assert changed(before) == ["mypack.layers"]
     for name in ("mypack", "mypack.method", "mypack.layers"):
+        sys.modules.pop(name, None)
+
+
+def test_a_helper_beside_a_single_file_plugin_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_helper.py").write_text("from my_deeper import WIDTH\n")
+    (tmp_path / "my_deeper.py").write_text("import json\n\nWIDTH = 3\n")
+    (tmp_path / "tirg.py").write_text("raise RuntimeError('never imported')\n")
+    path = tmp_path / "mine.py"
+    path.write_text("import numpy.linalg\nimport my_helper\nimport tirg\n\n\nclass Mine:\n    pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(sys.modules, "tirg", sys.modules["json"])  # the one that Python knows lies elsewhere
+    *_, (_, _, load) = plugin_sources([], [str(path)])
+    module = load()
+    before = source_hashes([module.Mine])
+    assert set(before) == {str(path), str(tmp_path / "my_helper.py"), str(tmp_path / "my_deeper.py")}
+    assert changed(before) == []
+    (tmp_path / "my_deeper.py").write_text("WIDTH = 4\n")
+    assert changed(before) == [str(tmp_path / "my_deeper.py")]
+    for name in ("my_helper", "my_deeper"):
         sys.modules.pop(name, None)

@@ -83,7 +83,8 @@ def write_experiment(board: Board, folder: Path) -> list[Path]:
     manifest = board.manifest
     target, name = folder / table_folder(manifest.dataset, manifest.task), slug(manifest.name)
     sections, beside = write_sections(board.evaluations, target, name, manifest.members[0].method)
-    page = experiment_markdown(board, f"{name}{PICTURE}.svg", sections)
+    published = (folder / FOLDER / f"{manifest.name}.toml").is_file()
+    page = experiment_markdown(board, f"{name}{PICTURE}.svg", sections, published)
     texts = {
         ".md": page,
         ".csv": experiment_csv(board),
@@ -153,6 +154,8 @@ def _write_published(folder: Path, manifest: Manifest, known: Mapping[str, Evalu
     for keys, name in _names(rows).items():
         contents[f"{name}.safetensors"] = rows[keys].content()
         contents[f"{name}.json"] = as_json([record.model_dump(mode="json") for record in rows[keys].records])
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+        raise UserError(f"{folder} holds something else than an experiment; give {manifest.name}.toml another name.")
     for name, content in contents.items():
         write_atomic(folder / name, content)
     for path in folder.iterdir():

@@ -153,8 +153,10 @@ def _difference(mean: float | None, error: float | None) -> str:
 # ------------------------------------------------------------------------------------------------ pages
 
 
-def experiment_markdown(board: Board, picture: str, sections: str = "") -> str:
-    """Return the page; ``picture`` is the path of the figure from there, ``sections`` stand before all tables."""
+def experiment_markdown(board: Board, picture: str, sections: str = "", published: bool = False) -> str:
+    """Return the page; ``picture`` is the path of the figure from there, ``sections`` stand before all tables. The
+    file of a ``published`` experiment is in the repository.
+    """
     parts = [f"# {title(board)}", *([SYNTHETIC] if is_synthetic(board) else []), *sentences(board)]
     if notes(board):
         parts.append("\n".join(f"- {sentence}" for sentence in notes(board)))
@@ -162,10 +164,8 @@ def experiment_markdown(board: Board, picture: str, sections: str = "") -> str:
     parts += [sections, "# All rows", drawn] if sections else [drawn]
     for question, lines in board.questions.items():
         parts += [f"## {question}", *filter(None, [board.manifest.notes.get(question)]), _markdown_table(lines)]
-    again = (
-        f"`python -m benchmark run --config {board.manifest.name}.toml` makes it again; files of published experiments "
-        "lie in results/experiments/."
-    )
+    place, where = ("results/experiments/", ", from the root of the repository,") if published else ("", "")
+    again = f"`python -m benchmark run --config {place}{board.manifest.name}.toml`{where} makes it again."
     parts.append(" ".join([*made_with(one.record for one in board.evaluations), again]))
     return "\n\n".join(parts) + "\n"
 

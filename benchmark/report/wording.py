@@ -205,10 +205,12 @@ def rebuilding(board: Leaderboard) -> list[str]:
     trained = next((record.training for record in records if record.training), {})
     told = ", ".join(f"{name.replace('_', '-')} {value:g}" for name, value in trained.items())
     others = [board.name(line) for line in board.lines if (line.label, line.encoder) not in named]
+    native = any(record.method.name.endswith("-native") for record in records)
     sentences = [
         *([f"Of {', '.join(others)} the page of `report --html` has the commands."] if others else []),
         *(["`python -m benchmark report` then makes one table of all rows."] if len(commands) > 1 else []),
         *([f"Shared training: {told}."] if told else []),
+        *(["Rows called -native are trained as their papers do, by the options in their json."] if native else []),
         *made_with(records),
         "Which commit made which row, all of its options, and the digests of its code, data and features stand in its "
         "json under runs/.",

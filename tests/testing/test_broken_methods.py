@@ -124,6 +124,11 @@ class FullPrecisionOnly(SoundMethod):
         return pooled @ self.means[side].T
 
 
+class OneNetwork(SoundMethod):
+    def modules(self):  # type: ignore[no-untyped-def]
+        return torch.nn.Linear(2, 2)
+
+
 @pytest.mark.parametrize(
     ("method", "check", "words"),
     [
@@ -131,6 +136,11 @@ class FullPrecisionOnly(SoundMethod):
         (Nothing, "scores are (queries, gallery)", r"Nothing\.score .* returned None \(is a `return` missing\?\)"),
         (WholeNumbers, "scores are (queries, gallery)", r"returned int64 \(30, 30\)"),
         (DividesByZero, "scores are finite", r"1 of 900 scores are not finite, first nan at \[2, 5\]"),
+        (
+            OneNetwork,
+            "it is constructed",
+            r"returned .*, not a tuple of networks; write .*\(self\.model,\)",
+        ),
         (Explodes, "it trains", r"KeyError: 'lesion' \(.*test_broken_methods\.py:\d+\)"),
         (ReadsLabels, "scores are (queries, gallery)", r"'Gallery' object has no attribute 'groups' .*broken_methods"),
         (KnowsIds, "ids say nothing", r"when cases get other ids, their scores change"),
