@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from benchmark.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 
 def sha256(path: Path) -> str:
@@ -88,6 +92,8 @@ def only_writer(folder: Path, flag: str = "--runs") -> Iterator[None]:
     Raises:
         UserError: another process holds it, or it can't be made.
     """
+    if fcntl is None:
+        raise UserError("dermcir locks its folders as Linux and macOS do; on Windows run it in WSL.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / ".lock").open("a+")
@@ -102,4 +108,9 @@ def only_writer(folder: Path, flag: str = "--runs") -> Iterator[None]:
             raise UserError(
                 f"Another run is writing to {folder}. Wait until it ends, or give this one its own folder with {flag}."
             ) from None
+        except OSError as error:
+            raise UserError(
+                f"The file system of {folder} can't lock it ({error.strerror}). Choose a folder on a local disk with "
+                f"{flag}."
+            ) from error
         yield

@@ -80,6 +80,12 @@ class Runner:
             plan.refuse_misuse(self.session.spec)
         if self.session.own is None:
             refuse_shared_columns([f"AP[{group}]" for group in self.session.searched.groups])
+        largest = max(len(trial.gallery) for trial in self.session.trials)
+        if largest > evaluation.MOST_CANDIDATES:
+            raise UserError(
+                f"Dataset {self.session.searched_label}: a gallery has {largest:,} cases, and rankings hold at most "
+                f"{evaluation.MOST_CANDIDATES:,}. Search fewer, e.g. with --exclude."
+            )
         if any(plan.trained for plan in self.plans.values()):
             self.session.refuse_unjudged_validation()
 

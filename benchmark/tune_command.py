@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -105,6 +106,8 @@ def _open(request: Request, config: RunConfig, registry: Registry, runner: Runne
     plan = runner.plans[request.method]
     space = search_space(registry, plan, config, request.training)
     name = slug(request.study or f"{request.method}-{runner.session.dataset_label}")
+    if not re.search(r"[a-z0-9]", name):
+        raise UserError(f"--study {request.study}: no name for a folder; use letters and digits.")
     folder = config.runs / "tune" / name
     kept = config.model_copy(update={"runs": folder})
     return Study(folder, kept, registry, request.method, space, defaults(space, plan))
@@ -207,7 +210,8 @@ def _write(study: Study, trials: list[Trial], asked: int) -> None:
 def _toml(study: Study, trial: Trial, name: str) -> bytes:
     """Return a file for ``run --config``: method, data and settings; what is evaluated is left to the user."""
     run = applied(study.config, trial.settings)
-    names = ("methods", "dataset", "root", "encoder", "task", "view", "plugins", "training", "options")
+    asked = ("methods", "dataset", "root", "encoder", "task", "view", "exclude", "threads", "plugins")
+    names = (*asked, "training", "options")
     values = run.model_dump(mode="json", exclude_unset=True, exclude_none=True, include=set(names))
     words = f"# {name} trial of {study.folder.name}: number {trial.number}, {_result(trial)}, cross-validation\n"
     return (words + tomli_w.dumps({key: values[key] for key in names if values.get(key)})).encode()

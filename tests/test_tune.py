@@ -5,10 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import textwrap
+import tomllib
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from benchmark.config import build_config
+from benchmark.study import Score, Trial
+from benchmark.tune_command import _toml
 from tests.conftest import FAST, TOY, Command
 from tests.test_cli import refused
 
@@ -136,6 +142,8 @@ def test_an_interrupted_study_goes_on(tmp_path: Path, benchmark: Command) -> Non
         (("--evaluate", "test"), ("--evaluate test", "test stays unseen", "best.toml")),
         (("--method", "late-fusoin"), ("No method is called 'late-fusoin'", "Did you mean late-fusion")),
         (("--method", "tirg,late-fusion"), ("name one method",)),
+        (("--study", "日本"), ("--study 日本: no name for a folder",)),
+        (("--study", ".."), ("no name for a folder",)),
         (("--trials", "0"), ("Invalid value for '--trials'",)),
         (("--no-training",), ("Nothing to search for late-fusion", "all are set")),
     ],
@@ -148,3 +156,11 @@ def test_a_mistake_in_the_request(benchmark: Command, arguments: tuple[str, ...]
 def test_a_file_that_asks_for_test_is_refused(tmp_path: Path, benchmark: Command) -> None:
     (tmp_path / "run.toml").write_text('evaluate = "test"\n')
     refused(benchmark(*TOY_TUNE, "--config", "run.toml"), "--evaluate test")
+
+
+def test_the_best_is_handed_over_without_the_cases_that_its_study_left_out(tmp_path: Path) -> None:
+    config = build_config({"methods": "tirg", "exclude": "bad.txt", "evaluate": "cv"}, None)
+    study: Any = SimpleNamespace(config=config, folder=tmp_path)
+    trial = Trial(0, {}, Score((0.1, 0.2), 5))
+    text = _toml(study, trial, "best").decode()
+    assert tomllib.loads(text) == {"methods": ["tirg"], "exclude": "bad.txt"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 from benchmark.config import cache_folder
@@ -27,6 +28,18 @@ def choose_folder(given: Path | None, cache: Path | None) -> Path:
             "be redistributed: name a folder outside, e.g. --out ~/explain."
         )
     return given.expanduser()
+
+
+def ignored_by_git(folder: Path) -> bool:
+    """Whether git leaves ``folder``, which lies in a work tree and need not exist, out; no where there is no git."""
+    whole = folder.expanduser().resolve()
+    there = next(parent for parent in (whole, *whole.parents) if parent.is_dir())
+    try:
+        # A rule like ``/runs/`` is for folders, so a name within is asked for.
+        asked = ["git", "-C", str(there), "check-ignore", "-q", str(whole / "x")]
+        return subprocess.run(asked, check=False, capture_output=True).returncode == 0
+    except OSError:
+        return False
 
 
 def repository_of(folder: Path) -> Path | None:

@@ -13,12 +13,13 @@ from safetensors.torch import save
 
 from benchmark.config import RunConfig, Strict, cache_folder
 from benchmark.errors import UserError
+from benchmark.explain.places import ignored_by_git, repository_of
 from benchmark.features import Progress, open_image
 from benchmark.files import hash_files, only_writer
 from benchmark.index.descriptors import embed_wordings
 from benchmark.index.folder import NEUTRAL, WEIGHTS, WORDINGS, IndexFolder
 from benchmark.index.model import SearchModel, mean_features, pack_features, refuse_unsearchable
-from benchmark.index.records import IndexedCase, Manifest, Place, Recipe, gathered_facts, model_fingerprint
+from benchmark.index.records import IndexedCase, Manifest, Recipe, gathered_facts, model_fingerprint
 from benchmark.index.searcher import open_searcher
 from benchmark.index.seeing import eyes_of_run, refuse_finetuned
 from benchmark.index.stores import make_store
@@ -64,6 +65,7 @@ def build(
     path, training = find_training(_wanted(session, plan, view))
     weights = (path / WEIGHTS).read_bytes()
     _refuse_other_place(folder, target)
+    _refuse_repository(session, target.folder)
     eyes = eyes_of_run(session, training)
     model = SearchModel(load_method(plan, session.spec, weights), eyes.encoder)
     cases = [
@@ -88,44 +90,35 @@ def build(
         store = make_store(target.kind, target.folder, fingerprint, target.uri)
         try:
             place = store.create(cases, vectors)
-            manifest = _manifest(session, training, cases, place, files, vectors.shape[1], fingerprint)
+            manifest = Manifest(
+                fingerprint=fingerprint,
+                training=training,
+                recipe=_recipe(session, training),
+                spec=session.spec,
+                synthetic=session.dataset.synthetic,
+                citation=session.dataset.citation,
+                width=vectors.shape[1],
+                count=len(cases),
+                place=place,
+                files=files,
+                facts=gathered_facts(cases, {}),
+            )
             folder.commit(manifest, store)
         finally:
             store.close()
     return manifest
 
 
-def _manifest(
-    session: Session,
-    training: TrainingRecord,
-    cases: list[IndexedCase],
-    place: Place,
-    files: dict[str, str],
-    width: int,
-    fingerprint: str,
-) -> Manifest:
+def _recipe(session: Session, training: TrainingRecord) -> Recipe:
     config = session.config
     used = {session.encoder_label.split(" [")[0], session.encoder_label.split(":")[0]}
-    recipe = Recipe(
+    return Recipe(
         dataset=session.dataset_label,
         encoder=session.encoder_label.split(" [")[0],
         options={name: given for name, given in config.options.items() if name in used},
         plugins=tuple(str(Path(name).resolve()) if name.endswith(".py") else name for name in config.plugins),
         task=session.task,
         seed=training.seed,
-    )
-    return Manifest(
-        fingerprint=fingerprint,
-        training=training,
-        recipe=recipe,
-        spec=session.spec,
-        synthetic=session.dataset.synthetic,
-        citation=session.dataset.citation,
-        width=width,
-        count=len(cases),
-        place=place,
-        files=files,
-        facts=gathered_facts(cases, {}),
     )
 
 
@@ -146,6 +139,19 @@ def _refuse_other_place(folder: IndexFolder, target: Target) -> None:
         if (place.kind, place.uri) != (target.kind, target.uri):
             held = f"{place.kind}{f' at {place.uri}' if place.uri else ''}"
             raise UserError(f"{folder.path} holds an index in {held}. Choose another folder with {FLAG}, or remove it.")
+
+
+def _refuse_repository(session: Session, folder: Path) -> None:
+    """Vectors and findings of licensed cases are not to be published with code."""
+    if session.dataset.synthetic:
+        return
+    place = repository_of(folder)
+    if place and not ignored_by_git(folder):
+        raise UserError(
+            f"{FLAG} {folder} lies in the repository {place}, from where the vectors and findings of "
+            f"{session.dataset_label} would be published with the code. The licence: {session.dataset.licence} Name a "
+            "folder elsewhere, or one that .gitignore lists."
+        )
 
 
 def indexed(dataset: Dataset, case: Case, split: str, view: str) -> IndexedCase:
@@ -170,12 +176,16 @@ class NewCase(Strict):
     facts: dict[str, str] = Field(default_factory=dict)
 
 
-def add(path: Path, file: Path, plugins: tuple[str, ...] = (), cache: Path | None = None) -> Manifest:
-    """Add the cases of a JSON-lines file to an index, with the index's own model.
+def add(
+    path: Path, file: Path, plugins: tuple[str, ...] = (), cache: Path | None = None, gone: Sequence[str] = ()
+) -> Manifest:
+    """Add the cases of a JSON-lines file to an index, with the index's own model; delete the cases ``gone`` before.
 
     Raises:
-        UserError: a line or a picture can't be read, or an id is there already; nothing is added then.
+        UserError: a line or a picture can't be read, an id is there already, or one of ``gone`` is not; nothing is
+            changed then.
     """
+    IndexFolder(path).manifest()  # which says where there is none
     lines = _read_lines(file)
     pictures = [(file.parent / line.image).resolve() for line in lines]
     hashes = hash_files(pictures)
@@ -199,7 +209,7 @@ def add(path: Path, file: Path, plugins: tuple[str, ...] = (), cache: Path | Non
             )
             for line, picture, content in zip(lines, pictures, hashes, strict=True)
         ]
-        return IndexFolder(path).add(cases, np.concatenate(vectors))
+        return IndexFolder(path).add(cases, np.concatenate(vectors), list(dict.fromkeys(gone)))
 
 
 def _read_lines(file: Path) -> list[NewCase]:
@@ -232,6 +242,7 @@ def delete(path: Path, ids: Sequence[str]) -> Manifest:
     Raises:
         UserError: an id is not there; nothing is deleted then.
     """
+    IndexFolder(path).manifest()  # which says where there is none
     with only_writer(path, FLAG):
         return IndexFolder(path).delete(list(dict.fromkeys(ids)))
 

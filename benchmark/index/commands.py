@@ -19,8 +19,11 @@ from benchmark.index.build import ALL_SPLITS, Target, add, build, delete
 from benchmark.index.records import Manifest
 from benchmark.index.searcher import Hit, Searcher, open_searcher
 from benchmark.interfaces import Split
-from benchmark.registry import load_registry
+from benchmark.records import digest
+from benchmark.registry import Registry, load_registry
+from benchmark.resolve import dataset_name
 from benchmark.store import slug
+from benchmark.tasks import CASE_SEARCH
 
 NOTICE = "Research use only; not a medical device. A case that was found is no diagnosis."
 STORES = ("faiss", "milvus")
@@ -74,13 +77,10 @@ def _changed(request: IndexRequest) -> tuple[Manifest, Path]:
     if request.folder is None:
         raise UserError("--add and --delete need --index: the folder of the index to change.")
     cache = request.flags["cache"]
-    manifest = None
-    if request.delete:
-        manifest = delete(request.folder, [name.strip() for name in request.delete.split(",") if name.strip()])
+    gone = [name.strip() for name in (request.delete or "").split(",") if name.strip()]
     if request.add:
-        manifest = add(request.folder, request.add, request.plugins, cache)
-    assert manifest is not None
-    return manifest, request.folder
+        return add(request.folder, request.add, request.plugins, cache, gone), request.folder
+    return delete(request.folder, gone), request.folder
 
 
 def _built(request: IndexRequest) -> tuple[Manifest, Path]:
@@ -90,9 +90,9 @@ def _built(request: IndexRequest) -> tuple[Manifest, Path]:
         raise UserError("An index is of one method and one seed: --method NAME [--seed N].")
     if request.store not in STORES or (request.uri and request.store != "milvus"):
         raise UserError(f"--store {request.store}: choose {' or '.join(STORES)}; --uri goes with milvus.")
-    folder = request.folder or _default_folder(config)
-    splits = [split for split in ALL_SPLITS if split in _names(request.splits)]
     registry = load_registry(config.plugins)
+    folder = request.folder or _default_folder(config, registry)
+    splits = [split for split in ALL_SPLITS if split in _names(request.splits)]
     return build(config, registry, splits, Target(folder, request.store, request.uri)), folder
 
 
@@ -100,8 +100,14 @@ def _given(flags: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in flags.items() if value is not None}
 
 
-def _default_folder(config: RunConfig) -> Path:
-    return config.runs / "index" / slug(f"{config.methods[0]}-{config.dataset or 'default'}")
+def _default_folder(config: RunConfig, registry: Registry) -> Path:
+    """Return a folder whose name tells what would be another index apart."""
+    parts = [config.methods[0], dataset_name(config, registry)]
+    parts += [digest(str(config.root.resolve()))[:6]] if config.root else []
+    parts += [config.encoder] if config.encoder else []
+    parts += [config.task] if config.task != CASE_SEARCH.name else []
+    parts += [f"s{config.seeds[0]}"] if config.seeds[0] else []
+    return config.runs / "index" / slug("-".join(parts))
 
 
 def _names(text: str) -> tuple[Split, ...]:

@@ -98,18 +98,21 @@ class IndexFolder:
             if model != self.model(manifest.files):
                 shutil.rmtree(model, ignore_errors=True)
 
-    def add(self, cases: Sequence[IndexedCase], vectors: Vectors) -> Manifest:
-        """Add cases to the index. Call it as the only writer.
+    def add(self, cases: Sequence[IndexedCase], vectors: Vectors, gone: Sequence[str] = ()) -> Manifest:
+        """Add cases to the index, after the cases ``gone`` were deleted. Call it as the only writer.
 
         Raises:
-            UserError: an id is there already.
+            UserError: an id is there already, or one of ``gone`` is not; nothing is changed then.
         """
         manifest = self.manifest()
         store = self.opened(manifest)
         try:
-            there = store.get([case.id for case in cases])
+            there = [one for one in store.get([case.id for case in cases]) if one.case.id not in gone]
             if there:
                 raise UserError(f"{self.path} holds {there[0].case.id!r} already. Delete it first: --delete ID.")
+            if gone:
+                manifest = self._without(manifest, store, gone)
+                store.open(manifest.place)
             place = store.add(cases, vectors)
             facts = gathered_facts(list(cases), manifest.facts)
             update = {"place": place, "count": manifest.count + len(cases), "facts": facts}
@@ -128,15 +131,17 @@ class IndexFolder:
         manifest = self.manifest()
         store = self.opened(manifest)
         try:
-            there = {found.case.id for found in store.get(ids)}
-            missing = [name for name in ids if name not in there]
-            if missing:
-                raise UserError(f"{self.path} holds no case {missing[0]!r}; nothing was deleted.")
-            place = store.delete(ids)
-            manifest = manifest.model_copy(update={"place": place, "count": manifest.count - len(there)})
-            self.commit(manifest, store)
+            return self._without(manifest, store, ids)
         finally:
             store.close()
+
+    def _without(self, manifest: Manifest, store: VectorStore, ids: Sequence[str]) -> Manifest:
+        there = {found.case.id for found in store.get(ids)}
+        missing = [name for name in ids if name not in there]
+        if missing:
+            raise UserError(f"{self.path} holds no case {missing[0]!r}; nothing was deleted.")
+        manifest = manifest.model_copy(update={"place": store.delete(ids), "count": manifest.count - len(there)})
+        self.commit(manifest, store)
         return manifest
 
 

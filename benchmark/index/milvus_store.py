@@ -1,7 +1,8 @@
 """Vectors in Milvus: a local file through milvus-lite, or with a URI a server or a cluster; the same code.
 
 One collection a state, named by the model and at random, so that several indexes share a server. Rows carry the batch
-they came with; rows of a batch that no manifest has committed are never found, and are removed by the next writer.
+they came with; rows of a batch that no manifest has committed are never found, and are removed by the next writer. The
+manifest names what was deleted before its rows are removed, so that a process that dies in between changes nothing.
 
 Source: Wang et al., "Milvus: A Purpose-Built Vector Data Management System", SIGMOD 2021.
 """
@@ -92,21 +93,21 @@ class MilvusStore(VectorStore):
 
     def add(self, cases: Sequence[IndexedCase], vectors: Vectors) -> Place:
         """Insert the cases as the next batch."""
-        place = self._opened.model_copy(update={"batch": self._opened.batch + 1})
+        place = self._opened.model_copy(update={"batch": self._opened.batch + 1, "deleted": ()})
         with self._speaking():
             self.client.delete(place.name, filter=f"batch >= {place.batch}")
+        self._remove(self._opened)
         self._insert(place, cases, vectors)
         return place
 
     def delete(self, ids: Sequence[str]) -> Place:
-        """Delete by id, in requests that each hold or don't."""
-        with self._speaking():
-            for part in _parts(ids, LOOK_UP):
-                self.client.delete(self._opened.name, ids=list(part))
-        return self._opened
+        """Name the ids as deleted; ``tidy`` removes their rows."""
+        self._remove(self._opened)
+        return self._opened.model_copy(update={"deleted": tuple(ids)})
 
     def tidy(self, keep: Place) -> None:
-        """Drop the collections that were pending, but for the one that is kept."""
+        """Drop the collections that were pending, but for ``keep``, and the rows that it names as deleted."""
+        self._remove(keep)
         for name in self._pending():
             if name != keep.name:
                 with self._speaking():
@@ -130,9 +131,12 @@ class MilvusStore(VectorStore):
         found: dict[str, Found] = {}
         with self._speaking():
             for part in _parts(ids, LOOK_UP):
-                rows = self.client.get(self._opened.name, ids=list(part), output_fields=["case", "vector", "batch"])
-                committed = (_found(row, 0.0) for row in rows if row["batch"] <= self._opened.batch)
-                found.update((one.case.id, one) for one in committed)
+                rows = self.client.query(
+                    self._opened.name,
+                    filter=f"{self._expression({})} and id in {_literal(list(part))}",
+                    output_fields=["case", "vector"],
+                )
+                found.update((one.case.id, one) for one in (_found(row, 0.0) for row in rows))
         return [found[name] for name in ids if name in found]
 
     def count(self) -> int:
@@ -171,9 +175,15 @@ class MilvusStore(VectorStore):
                 self.client.insert(place.name, list(part))
 
     def _expression(self, filters: Filters) -> str:
-        # JSON strings are strings of Milvus's expressions too, quotes and backslashes included.
-        terms = [f'case["facts"][{json.dumps(k)}] == {json.dumps(v, ensure_ascii=False)}' for k, v in filters.items()]
-        return " and ".join([f"batch <= {self._opened.batch}", *terms])
+        terms = [f'case["facts"][{_literal(name)}] == {_literal(value)}' for name, value in filters.items()]
+        gone = [f"id not in {_literal(list(self._opened.deleted))}"] if self._opened.deleted else []
+        return " and ".join([f"batch <= {self._opened.batch}", *gone, *terms])
+
+    def _remove(self, place: Place) -> None:
+        """Remove the rows that a committed ``place`` names as deleted; those that are gone already don't matter."""
+        with self._speaking():
+            for part in _parts(place.deleted, LOOK_UP):
+                self.client.delete(place.name, filter=f"id in {_literal(list(part))}")
 
     def _pending(self) -> list[str]:
         path = self.folder / PENDING
@@ -192,6 +202,11 @@ class MilvusStore(VectorStore):
                 "several need it, start a server and name it with --uri; a server must be up and let you in "
                 "(DERMCIR_MILVUS_TOKEN)."
             ) from error
+
+
+def _literal(value: str | list[str]) -> str:
+    """Return a string, or a list of some, of Milvus's expressions: those of JSON, but for its escapes by number."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _found(row: Any, score: float) -> Found:

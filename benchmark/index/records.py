@@ -34,14 +34,15 @@ class IndexedCase(Strict):
 
 class Place(Strict):
     """Where the vectors lie: the ``kind`` of store, the ``name`` that this state of it goes by (a folder, a
-    collection), the server's ``uri`` (empty: inside the index's folder), the last committed ``batch``, and the hashes
-    of its files.
+    collection), the server's ``uri`` (empty: inside the index's folder), the last committed ``batch``, the ids that
+    were ``deleted`` last and may still have rows, and the hashes of its files.
     """
 
     kind: Literal["faiss", "milvus"]
     name: str
     uri: str = ""
     batch: int = 0
+    deleted: tuple[str, ...] = ()
     files: dict[str, str] = Field(default_factory=dict)
 
 

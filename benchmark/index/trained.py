@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from benchmark.interfaces import FeatureSpec
 from benchmark.methods import MethodPlan
 from benchmark.records import DatasetInfo, EncoderInfo, TrainingRecord
 from benchmark.store import Store
+from benchmark.tasks import CASE_SEARCH
 from benchmark.training import ComposedMethod
 
 
@@ -43,9 +46,15 @@ class Wanted:
             "encoder": c.encoder,
             "seeds": self.seed,
             "view": c.view,
+            "task": c.task if c.task != CASE_SEARCH.name else None,
+            "exclude": c.exclude,
+            "runs": c.runs if c.runs != RunConfig.model_fields["runs"].default else None,
+            "cache": c.cache,
         }
-        words += [f"--{flag} {value}" for flag, value in given.items() if value is not None]
-        words += [f"--runs {c.runs}"] if c.runs != RunConfig.model_fields["runs"].default else []
+        words += [f"--{flag} {shlex.quote(str(value))}" for flag, value in given.items() if value is not None]
+        words += [f"--plugin {shlex.quote(name)}" for name in c.plugins]
+        settings = {**c.options, "training": c.training.model_dump(exclude_unset=True)}
+        words += [f"--set {shlex.quote(one)}" for one in assignments(settings)]
         return " ".join(words)
 
     def differences(self, record: TrainingRecord) -> list[str]:
@@ -58,12 +67,23 @@ class Wanted:
             ),
             "its options are others": (record.method.options, self.plan.settings()),
             "its training options are others": (record.training, self.config.training.model_dump()),
-            "its source has changed": (record.sources, self.plan.sources()),
+            "its source has changed, or it is of another task": (record.sources, self.plan.sources()),
             "it is of a cross-validation fold": ((record.evaluate, record.fold), ("test", None)),
             "it is of another view": (record.view, self.view),
             "it was taught by other cases (--exclude)": (record.excluded, self.excluded),
         }
         return [words for words, (was, now) in pairs.items() if was != now]
+
+
+def assignments(settings: Mapping[str, Any], before: str = "") -> list[str]:
+    """Return nested settings as ``--set`` takes them: ``{"a": {"b": 1}}`` as ``a.b=1``."""
+    told: list[str] = []
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            told += assignments(value, f"{before}{name}.")
+        else:
+            told.append(f"{before}{name}={value if isinstance(value, str) else json.dumps(value)}")
+    return told
 
 
 def find_training(wanted: Wanted) -> tuple[Path, TrainingRecord]:

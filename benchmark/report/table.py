@@ -98,11 +98,16 @@ def task_of(protocol: ProtocolInfo) -> Task:
 
 
 def table_folder(dataset: str, task: str) -> Path:
-    """Return DATASET/TASK with names that are safe in a file system; a few letters of a digest tell data sets apart
-    whose names differ in more than that allows.
+    """Return DATASET/TASK with names that are safe in a file system."""
+    return Path(safe_name(dataset)) / slug(task)
+
+
+def safe_name(dataset: str) -> str:
+    """Return a name that is safe in a file system; a few letters of a digest tell data sets apart whose names differ in
+    more than that allows.
     """
     lost = re.search(r"[^a-z0-9.:=,\[\] -]", dataset)
-    return Path(f"{slug(dataset)}-{digest(dataset)[:6]}".strip("-") if lost else slug(dataset)) / slug(task)
+    return f"{slug(dataset)}-{digest(dataset)[:6]}".strip("-") if lost else slug(dataset)
 
 
 def other_conditions(protocol: ProtocolInfo, dataset: DatasetInfo) -> dict[str, str]:

@@ -15,6 +15,8 @@ from benchmark.index.searcher import open_searcher
 from benchmark.serve.guard import LOOPBACK
 
 SHORTEST_TOKEN = 12
+SPARE_CONNECTIONS = 64
+"""Connections beside those that are answered or wait, for pages and for those who are refused."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ def serve_command(request: ServeRequest) -> None:
         access_log=False,  # what is asked is nobody's business
         server_header=False,
         timeout_keep_alive=5,
+        limit_concurrency=request.workers + request.waiting + SPARE_CONNECTIONS,
         timeout_graceful_shutdown=5,
     )
     address = f"[{host}]" if ":" in host else host

@@ -12,7 +12,7 @@ import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -63,7 +63,8 @@ class Guard:
         refusal = self._refusal(scope, headers)
         if refusal is None:
             try:
-                body = await asyncio.wait_for(self._read(receive, headers), READ_S)
+                most = 0 if scope["path"] in OPEN else self.most_bytes  # a page is asked for without a body
+                body = await asyncio.wait_for(self._read(receive, headers, most), READ_S)
                 await self.app(scope, _replay(body, receive), guarded)
             except TimeoutError:
                 refusal = 408, "The request took too long to arrive."
@@ -73,11 +74,11 @@ class Guard:
             await _answer(guarded, *refusal)
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
-        host = urlsplit(f"//{headers.get('host', '')}").hostname
+        host = _split(f"//{headers.get('host', '')}").hostname
         if self.token is None and host not in LOOPBACK:
             return 403, "This service answers this machine alone; open it as http://127.0.0.1."
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+        if origin is not None and _split(origin).netloc != headers.get("host"):
             return 403, "This service answers its own page alone."
         if self.token is not None and scope["path"] not in OPEN:
             given = headers.get("authorization", "").removeprefix("Bearer ")
@@ -85,11 +86,11 @@ class Guard:
                 return 401, "A token is needed: send the header Authorization: Bearer TOKEN."
         return None
 
-    async def _read(self, receive: Receive, headers: dict[str, str]) -> bytes:
-        """Return the whole body, in memory."""
-        sentence = f"The request has more than {self.most_bytes // 1_000_000} MB; send a smaller picture."
+    async def _read(self, receive: Receive, headers: dict[str, str], most: int) -> bytes:
+        """Return the whole body of at most so many bytes, in memory."""
+        sentence = f"The request has more than {most // 1_000_000} MB; send a smaller picture."
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > self.most_bytes:
+        if not length.isdigit() or int(length) > most:
             raise Refused(413, sentence)
         body, more = bytearray(), True
         while more:
@@ -97,10 +98,18 @@ class Guard:
             if message["type"] == "http.disconnect":
                 raise Refused(400, "The request was cut off.")
             body += message.get("body", b"")
-            if len(body) > self.most_bytes:
+            if len(body) > most:
                 raise Refused(413, sentence)
             more = message.get("more_body", False)
         return bytes(body)
+
+
+def _split(address: str) -> SplitResult:
+    """Split an address; one that is none has no host and is so refused."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

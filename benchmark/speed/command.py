@@ -48,6 +48,8 @@ def speed_command(request: SpeedRequest, as_json_text: bool) -> None:
         raise UserError(f"--steps {request.steps}: name some of {', '.join(STEPS)}, comma-separated.")
     if request.vectors < SMALLEST:
         raise UserError(f"--vectors {request.vectors}: {SMALLEST} are the least that say anything.")
+    if request.scratch and not request.scratch.is_dir():
+        raise UserError(f"--scratch {request.scratch}: there is no such folder; make it, or leave --scratch out.")
     searcher = open_searcher(request.folder, request.plugins, request.cache)
     measured: dict[str, list[Row]] = {}
     if "latency" in steps:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +18,7 @@ from typer.testing import CliRunner
 from benchmark.cli import app
 from benchmark.config import build_config
 from benchmark.errors import UserError
+from benchmark.explain.places import ignored_by_git
 from benchmark.features import open_image
 from benchmark.files import hash_files
 from benchmark.index import build as building
@@ -107,6 +112,56 @@ def test_a_mistake_is_a_sentence(toy_page: Path, toy_index: Path, arguments: tup
 
 def test_a_missing_index_ends_with_status_2(benchmark: Command) -> None:
     refused(benchmark("search", "--index", "nowhere", "--text", "x"), "There is no index in nowhere")
+
+
+def test_a_case_is_replaced_whole_or_not_at_all(own_index: Path, toy_page: Path, tmp_path: Path) -> None:
+    shutil.copy(toy_page.parents[3] / "cache" / "toy" / "7.png", tmp_path / "mine.png")
+    new, replace = tmp_path / "new.jsonl", ("index", "--index", str(own_index), "--delete", "toy-7", "--add")
+    for line, words in (
+        ({"id": "toy-7", "imag": "mine.png"}, "image Field"),
+        ({"id": "toy-8"}, "holds 'toy-8' already"),
+    ):
+        new.write_text(json.dumps({"image": "mine.png", **line} if "imag" not in line else line))
+        done = CliRunner().invoke(app, [*replace, str(new)])
+        assert words in str(done.exception)
+        assert "toy-7" in ids(own_index), "a slip in the new line must not cost the old case"
+    new.write_text(json.dumps({"id": "toy-7", "image": "mine.png", "diagnosis": "mended"}))
+    assert CliRunner().invoke(app, [*replace, str(new)]).exit_code == 0
+    assert IndexFolder(own_index).manifest().count == 72
+    assert open_searcher(own_index).store.get(["toy-7"])[0].case.diagnosis == "mended"
+
+
+def test_a_folder_that_is_no_index_stays_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="There is no index in"):
+        building.delete(tmp_path / "typo", ["a"])
+    assert not (tmp_path / "typo").exists()
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="asks git")
+def test_vectors_of_licensed_cases_enter_no_repository(tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    subprocess.run(["git", "init", "-q", str(clone)], check=True)
+    (clone / ".gitignore").write_text("/runs/\n")
+    assert [ignored_by_git(clone / name) for name in ("runs/index/x", "cases")] == [True, False]
+    asked: Any = SimpleNamespace(dataset=SimpleNamespace(synthetic=False, licence="None."), dataset_label="photos")
+    with pytest.raises(UserError, match=r"cases lies in the repository .*clone, .*photos.*Name a folder elsewhere"):
+        building._refuse_repository(asked, clone / "cases")
+    building._refuse_repository(asked, clone / "runs" / "cases")
+    building._refuse_repository(asked, tmp_path / "cases")
+    asked.dataset.synthetic = True
+    building._refuse_repository(asked, clone / "cases")
+
+
+def test_the_advice_trains_what_is_missing(toy_page: Path) -> None:
+    settings = ("proposed.width=8", "training.epochs=3")
+    flags = {"methods": "proposed", "dataset": "toy", "encoder": "mean-colour", "seeds": "0", "task": "modification"}
+    config = build_config({**flags, "runs": toy_page.parents[2], "plugins": str(TOY)}, None, settings)
+    with pytest.raises(UserError) as error:
+        building.build(config, load_registry(config.plugins), ("test",), building.Target(Path("never")))
+    command = str(error.value).partition("Train it first: python -m benchmark run ")[2].rstrip(".")
+    parts = shlex.split(command)
+    assert {"--task", "modification", "proposed.width=8", "training.epochs=3", str(TOY)} <= set(parts)
 
 
 def test_cases_are_added_and_deleted_by_id(own_index: Path, toy_page: Path, tmp_path: Path) -> None:

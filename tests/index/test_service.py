@@ -161,6 +161,15 @@ def test_with_a_token_only_the_page_is_open(toy_index: Path) -> None:
         assert ask(f"{address}/api/indexes", Authorization="Bearer correct horse battery")[0] == 200
 
 
+def test_a_host_that_is_none_is_refused(service: str) -> None:
+    refused(f"{service}/health", None, 403, "this machine alone", Host="[")
+    refused(f"{service}/health", None, 403, "its own page", Origin="http://[")
+
+
+def test_the_page_takes_no_body(service: str) -> None:
+    refused(f"{service}/health", {"text": "x" * 1000}, 413, "more than 0 MB")
+
+
 def test_bodies_are_bounded_before_they_are_read(service: str) -> None:
     host, port = service.removeprefix("http://").split(":")
     declared = b"POST /api/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99000000\r\n\r\n"

@@ -70,6 +70,29 @@ def test_cases_are_added_and_deleted_by_id(made: tuple[VectorStore, Place]) -> N
     assert store.count() == 3
 
 
+def test_a_deletion_that_no_manifest_names_changes_nothing(made: tuple[VectorStore, Place]) -> None:
+    store, old = made
+    gone = store.delete(["a"])  # and here the process dies
+    store.open(old)
+    assert store.count() == 4 and [one.case.id for one in store.get(["a"])] == ["a"]
+    store.open(gone)  # where it is committed, the rows may be there still
+    assert store.count() == 3 and store.get(["a"]) == []
+    assert "a" not in {name for name, _ in found(store)}
+    store.open(store.add([case("a", site="new")], VECTORS[:1]))
+    assert [one.case.facts for one in store.get(["a"])] == [{"site": "new"}]
+    assert store.count() == 4
+
+
+def test_ids_and_facts_may_hold_any_character(made: tuple[VectorStore, Place]) -> None:
+    store, _ = made
+    names = ["o'n", "a\\b", "x'] or id != 'q' or id in ['z", 'say "hi"']
+    store.open(store.add([case(name, größe="3 mm") for name in names], np.ones((4, 2), dtype=np.float32)))
+    assert [one.case.id for one in store.get(names)] == names
+    assert {name for name, _ in found(store, k=9, größe="3 mm")} == set(names)
+    store.open(store.delete(names))
+    assert store.count() == 4 and store.get(names) == []
+
+
 def test_what_no_manifest_names_is_never_found(made: tuple[VectorStore, Place]) -> None:
     store, old = made
     late = np.array([[9, 9]], dtype=np.float32)

@@ -25,6 +25,7 @@ from benchmark.report.html.cards import stated
 from benchmark.report.html.cells import choices, sort_key
 from benchmark.report.html.reproduce import command, notes
 from benchmark.report.html.surroundings import assignments, split_label
+from benchmark.report.table import safe_name
 from tests.conftest import FAST, NARROW, ROOT, TOY, Command
 from tests.datasets.fake_derm7pt import pair_in_valid, write_fake
 
@@ -130,6 +131,11 @@ def test_one_page_a_data_set_with_all_of_its_tables(tmp_path):
     assert name == "toy.html"
     assert text.count('class="board"') == 2
     assert text.index("toy, case-search</h2>") < text.index("toy, case-search (view=clinical)</h2>")
+
+
+def test_data_sets_of_like_names_have_pages_of_their_own(tmp_path):
+    pages = [tmp_path / f"{safe_name(name)}.html" for name in ("folder:肺", "folder:皮", "folder:Über", "folder:ber")]
+    assert len(set(pages)) == 4
 
 
 def test_the_equation_is_the_first_indented_block_of_the_source(toy_page):

@@ -115,7 +115,7 @@ def browse(board: Leaderboard, rows: Rows, around: Surroundings) -> Browser:
     asked = [_asked(dataset, judgments.query_ids[place], cases, record) for place in chosen]
     queries = _queries(board, rows, chosen, asked, dataset)
     queries, pictures = _within_budget(queries, cases, _first_view(dataset, record))
-    attention, notes = _attention(board, rows, queries, cases, Looker(around, record))
+    attention, notes = _attention(board, rows, queries, cases, around)
     return Browser(queries, pictures, board.table.task.relevance, attention, notes)
 
 
@@ -246,23 +246,21 @@ def thumbnail(path: Path, number: int) -> Picture:
 
 
 def _attention(
-    board: Leaderboard, rows: Rows, queries: Sequence[Query], cases: dict[str, Case], looker: Looker
+    board: Leaderboard, rows: Rows, queries: Sequence[Query], cases: dict[str, Case], around: Surroundings
 ) -> tuple[list[Attention], list[str]]:
     """Return the masks of every trained method that has some, and a sentence for each that can't be shown."""
     lines = [line for line in board.lines if line.row and line.row.method.trained and line.row.method.scorer]
     if not lines:
         return [], []
-    try:
-        looker.session()
-    except (UserError, PluginError) as error:
-        return [], [f"Attention masks are left out: {error}"]
     found, notes = [], []
+    lookers: dict[str, Looker] = {}  # a table may have rows of several encoders
     for line in lines:
-        name = board.name(line)
+        name, record = board.name(line), of_line(rows, line)[0].record
+        looker = lookers.setdefault(record.encoder.name, Looker(around, record))
         shown = [r.case for query in queries for one in query.found if one.method == name for r in one.results]
         names = dict.fromkeys([query.case for query in queries] + shown)
         try:
-            attention = looker.look(name, of_line(rows, line)[0].record, [cases[case] for case in names])
+            attention = looker.look(name, record, [cases[case] for case in names])
         except (UserError, PluginError) as error:
             notes.append(f"Attention masks of {name} are left out: {error}")
             continue

@@ -21,8 +21,7 @@ from benchmark.report.html.cards import Card, card
 from benchmark.report.html.cells import Cell, GroupChart, Scale, cells, choices, group_charts, kind, scale
 from benchmark.report.html.surroundings import Rows, Surroundings, of_line, rows_of
 from benchmark.report.leaderboard import Leaderboard
-from benchmark.report.table import Evaluated
-from benchmark.store import slug
+from benchmark.report.table import Evaluated, safe_name
 
 HERE = Path(__file__).parent
 
@@ -55,7 +54,7 @@ def write_pages(
     written = []
     for name in dict.fromkeys(board.table.dataset.name for board in boards):
         own = sorted((board for board in boards if board.table.dataset.name == name), key=_default_first)
-        path = folder / f"{slug(name)}.html"
+        path = folder / f"{safe_name(name)}.html"
         write_atomic(path, page(own, evaluations, around).encode())
         written.append(path)
     return written
