@@ -107,7 +107,7 @@ def _changes(summary: Summary, stem: str) -> str:
     bullets = "\n".join(f"- {line}" for line in dict.fromkeys(lines))
     heads = ["method", "canonical", *summary.conditions]
     parts = [
-        "## Other words, false words, no words, no picture",
+        "## Asked or searched otherwise",
         text,
         f"![Change of macro mAP by condition]({stem}-changes.svg)",
     ]
