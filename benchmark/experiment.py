@@ -25,7 +25,6 @@ from pydantic import ConfigDict, Field
 
 from benchmark.config import RunConfig, Strict, merge, merge_settings, parse_model, read_config, read_settings
 from benchmark.errors import UserError, near_misses
-from benchmark.store import slug
 
 VARIES = (
     "methods",
@@ -141,6 +140,8 @@ def read_experiment(
     Raises:
         UserError: a key is unknown, a value invalid, a name taken twice, or a base missing; file and variant are named.
     """
+    from benchmark.store import slug  # with numpy, for which `list` and --help must not wait
+
     where = f"--config {path}"
     if slug(path.stem) in TAKEN or not slug(path.stem):
         raise UserError(f"{where}: an experiment is called like its file, and {path.stem} is taken; rename the file.")
