@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from benchmark.config import parse_assignments
+from benchmark.assignments import parse_assignments
 from benchmark.errors import PluginError
 from benchmark.files import write_atomic
 from benchmark.flags import err, out

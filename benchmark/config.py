@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from benchmark.assignments import parse_assignments
 from benchmark.errors import UserError, near_misses
 
 MOST_SEEDS = 1_000
@@ -186,34 +187,6 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     if not seeds:
         raise ValueError(f"{text!r} holds no seed; the first of a range must not exceed its last")
     return tuple(dict.fromkeys(seeds))
-
-
-def parse_assignments(assignments: tuple[str, ...]) -> dict[str, Any]:
-    """Turn ``("tirg.width=128", "training.epochs=5")`` into nested mappings; values are TOML, else plain text.
-
-    Raises:
-        UserError: an assignment has no name, no dot or no value.
-    """
-    tree: dict[str, Any] = {}
-    for assignment in assignments:
-        path, equals, raw = assignment.partition("=")
-        keys = path.strip().split(".")
-        if not equals or len(keys) < 2 or not all(keys):
-            raise UserError(f"--set {assignment}: write COMPONENT.OPTION=VALUE, for example --set tirg.width=128.")
-        node = tree
-        for key in keys[:-1]:
-            node = node.setdefault(key, {})
-            if not isinstance(node, dict):
-                raise UserError(f"--set {assignment}: {key} was already given a plain value.")
-        node[keys[-1]] = _toml_value(raw.strip())
-    return tree
-
-
-def _toml_value(raw: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
-        return raw
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Hashes of files: read once a process, and never taken for those of another content."""
+"""Hashes of files, never taken for those of another content; and the lock that not every system has."""
 
 from __future__ import annotations
 
@@ -41,3 +41,10 @@ def test_a_content_of_the_same_size_that_keeps_the_date_is_noticed(tmp_path: Pat
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"gone\.jpg: No such file"):
         files.hash_files([tmp_path / "gone.jpg"])
+
+
+def test_a_system_without_locks_is_told_what_to_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "fcntl", None)
+    with pytest.raises(UserError, match="on Windows run it in WSL"), files.only_writer(tmp_path / "runs"):
+        raise AssertionError("nothing may be written without a lock")
+    assert not (tmp_path / "runs").exists()

@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from tests.conftest import FAST, ROOT, Command
+from benchmark import evaluation
+from benchmark.cli import app
+from benchmark.errors import UserError
+from tests.conftest import FAST, ROOT, TOY, Command
 from tests.test_cli import refused
 
 PLUGIN = """
@@ -53,3 +57,12 @@ def test_data_that_no_table_can_come_of(
     assert not (tmp_path / "runs" / "trainings").exists()
     if dataset == "lonely":  # a ranking that learns nothing needs no validation
         assert benchmark(*run, "--dataset", dataset, "--methods", "random", "--no-controls").returncode == 0
+
+
+def test_more_candidates_than_a_ranking_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "MOST_CANDIDATES", 3)
+    words = ["run", "--plugin", str(TOY), "--dataset", "toy", "--encoder", "mean-colour", "--methods", "random"]
+    done = CliRunner().invoke(app, [*words, "--seeds", "0", "--jobs", "1", "--runs", str(tmp_path / "runs")])
+    assert isinstance(done.exception, UserError)  # which main() prints
+    assert "a gallery has 24 cases, and rankings hold at most 3. Search fewer" in str(done.exception)
+    assert not (tmp_path / "runs" / "evaluations").exists()

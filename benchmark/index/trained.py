@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 from safetensors.torch import load
 
+from benchmark.assignments import write_assignments
 from benchmark.config import RunConfig
 from benchmark.containment import contained
 from benchmark.errors import UserError
@@ -54,7 +54,7 @@ class Wanted:
         words += [f"--{flag} {shlex.quote(str(value))}" for flag, value in given.items() if value is not None]
         words += [f"--plugin {shlex.quote(name)}" for name in c.plugins]
         settings = {**c.options, "training": c.training.model_dump(exclude_unset=True)}
-        words += [f"--set {shlex.quote(one)}" for one in assignments(settings)]
+        words += [f"--set {shlex.quote(one)}" for one in write_assignments(settings)]
         return " ".join(words)
 
     def differences(self, record: TrainingRecord) -> list[str]:
@@ -73,17 +73,6 @@ class Wanted:
             "it was taught by other cases (--exclude)": (record.excluded, self.excluded),
         }
         return [words for words, (was, now) in pairs.items() if was != now]
-
-
-def assignments(settings: Mapping[str, Any], before: str = "") -> list[str]:
-    """Return nested settings as ``--set`` takes them: ``{"a": {"b": 1}}`` as ``a.b=1``."""
-    told: list[str] = []
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            told += assignments(value, f"{before}{name}.")
-        else:
-            told.append(f"{before}{name}={value if isinstance(value, str) else json.dumps(value)}")
-    return told
 
 
 def find_training(wanted: Wanted) -> tuple[Path, TrainingRecord]:

@@ -43,6 +43,7 @@ def draw_differences(board: Board) -> Figure:
         for words in headings[question]:
             heading = axes.annotate(
                 words, (0.01, place), xycoords=("figure fraction", "data"), fontsize=8, fontweight="bold", va="center",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
             )  # fmt: skip
             heading.set_in_layout(False)  # The axes need not make room: it stands above their labels.
             place += 1
@@ -58,6 +59,7 @@ def draw_differences(board: Board) -> Figure:
     axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)  # Headings run from the names into the dots.
     return figure
 
 

@@ -185,14 +185,20 @@ def draw_per_group(board: Leaderboard) -> Figure:
     groups = board.table.groups
     values = [[100 * line.numbers.get(column_name(f"AP[{group}]"), float("nan")) for group in groups] for line in lines]
     extra = max(fill(name, HEADING).count("\n") for name in groups)
-    size = (3.2 + 0.85 * len(groups), 1.2 + 0.3 * len(lines) + 0.15 * extra)
+    size = (3.2 + 1.0 * len(groups), 1.2 + 0.3 * len(lines) + 0.15 * extra)
     figure, axes = new_figure(*size, _title(board, f"mAP by {board.table.task.stratum}, points"))
     # Darkest is the best of the methods: where they reach a quarter of what the labels do, all else would be pale.
     top = max((value for of_line in values[: len(board.lines)] for value in of_line if value == value), default=100)
-    image = axes.pcolormesh(values, cmap="Blues", vmin=0, vmax=max(top, 1), edgecolors="white", linewidth=1)
-    axes.invert_yaxis()
-    for row, of_line in enumerate(values):
-        _write_cells(axes, row, of_line, image)
+    for colours, first, block in (("Blues", 0, values[: len(board.lines)]), ("Greys", len(board.lines), values)):
+        rows = block[first:]
+        if rows:
+            edges = range(len(groups) + 1), range(first, first + len(rows) + 1)
+            image = axes.pcolormesh(
+                *edges, rows, cmap=colours, vmin=0, vmax=max(top, 1), edgecolors="white", linewidth=1
+            )
+            for row, of_line in enumerate(rows, start=first):
+                _write_cells(axes, row, of_line, image)
+    axes.set_ylim(len(lines), 0)
     headings = [f"{fill(name, HEADING)}\n{count} queries" for name, count in groups.items()]
     axes.set_xticks([place + 0.5 for place in range(len(groups))], headings)
     axes.xaxis.tick_top()

@@ -88,12 +88,17 @@ def _read(path: Path) -> list[Look]:
 
 
 def _markdown(looks: Sequence[Look]) -> str:
-    """Return one line a commit, table and encoder, its rows with their macro mAP in points, best first."""
-    lines = ["| commit | table, encoder | macro mAP of every row |", "| --- | --- | --- |"]
+    """Return one line a commit, table and encoder, its rows with their macro mAP in points, best first. What one commit
+    computed is one look; they are counted in the order in which they were taken.
+    """
+    lines = ["| look | commit | table, encoder | macro mAP of every row |", "| ---: | --- | --- | --- |"]
+    commits = list(dict.fromkeys(look.commit for look in looks))
     for key in dict.fromkeys((look.dataset, look.task, look.commit, look.encoder) for look in looks):
         members = [look for look in looks if (*look[:3], look.encoder) == key]
         members.sort(key=lambda look: (-float(look.macro_map), look))
         rows = ", ".join(f"{look.method} {100 * float(look.macro_map):.1f}" for look in members)
         seeds = " / ".join(dict.fromkeys(look.seeds for look in members))
-        lines.append(f"| `{key[2]}` | {key[0]}, {key[1]}, {key[3]}, seeds {seeds} | {rows} |")
+        lines.append(
+            f"| {1 + commits.index(key[2])} | `{key[2]}` | {key[0]}, {key[1]}, {key[3]}, seeds {seeds} | {rows} |"
+        )
     return "\n".join(lines)

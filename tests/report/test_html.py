@@ -11,20 +11,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import record, study
+from fakes import one, record, study
 from typer.testing import CliRunner
 
 from benchmark.cli import app
 from benchmark.errors import UserError
+from benchmark.records import EncoderInfo
 from benchmark.registry import load_registry
 from benchmark.report import from_published, from_runs, leaderboards
-from benchmark.report.html import Surroundings, write_pages
+from benchmark.report.html import Surroundings, browser, write_pages
 from benchmark.report.html.attention import upsampled
 from benchmark.report.html.browser import drawn_dataset, spread_over_groups
 from benchmark.report.html.cards import stated
 from benchmark.report.html.cells import choices, sort_key
 from benchmark.report.html.reproduce import command, notes
-from benchmark.report.html.surroundings import assignments, split_label
+from benchmark.report.html.surroundings import label_assignments, rows_of, split_label
 from benchmark.report.table import safe_name
 from tests.conftest import FAST, NARROW, ROOT, TOY, Command
 from tests.datasets.fake_derm7pt import pair_in_valid, write_fake
@@ -204,7 +205,7 @@ def test_a_label_splits_into_name_and_settings():
         "timm:resnet50",
         {"height": "256", "levels": "[2, 3]"},
     )
-    assert assignments("timm:resnet50 [height=256]") == ["timm.height=256"]
+    assert label_assignments("timm:resnet50 [height=256]") == ["timm.height=256"]
 
 
 # ------------------------------------------------------------------------------------------------ pictures
@@ -273,6 +274,27 @@ def test_without_weights_the_masks_are_left_out_and_the_page_says_how_to_get_the
     assert "Attention masks of proposed [width=16] are left out: its weights are not in the runs folder" in text
     assert text.count("are left out") == 1  # tirg has no masks, so nothing of it is left out
     assert "Where proposed" not in text and 'class="query"' in text
+
+
+def test_each_row_is_looked_at_through_its_own_encoder(monkeypatch):
+    class Looked:
+        def __init__(self, around, record):
+            self.encoder = record.encoder.name
+
+        def look(self, name, record, cases):
+            seen.append((name, record.encoder.name, self.encoder))
+
+    seen: list[tuple[str, str, str]] = []
+    monkeypatch.setattr(browser, "Looker", Looked)
+    made = [
+        one(encoder=EncoderInfo(name=name, image_fingerprint=name, text_fingerprint="t")) for name in ("grid", "eye")
+    ]
+    masked = made[0].record.method.model_copy(update={"scorer": "global-local"})
+    made = [each._replace(record=each.record.model_copy(update={"method": masked})) for each in made]
+    (board,) = leaderboards(made, "ours")
+    rows = rows_of(board, made)
+    assert browser._attention(board, rows, [], {}, Surroundings(load_registry())) == ([], [])
+    assert sorted(seen) == [("ours, eye", "eye", "eye"), ("ours, grid", "grid", "grid")]
 
 
 def test_pictures_that_are_drawn_otherwise_now_are_left_out(tmp_path):

@@ -39,9 +39,12 @@ def test_the_page_shows_the_list_between_its_markers_in_points(tmp_path: Path) -
     page.write_text("before\n<!-- looks -->\nold\n<!-- /looks -->\nafter\n")
     (entry,) = look(tmp_path, "aaa")
     text = page.read_text()
-    assert text.startswith("before\n<!-- looks -->\n| commit |")
+    assert text.startswith("before\n<!-- looks -->\n| look | commit |")
     assert text.endswith("<!-- /looks -->\nafter\n")
-    assert f"| `aaa` | toy, case-search, packaged, seeds 0 | ours {100 * float(entry['macro_map']):.1f} |" in text
+    assert f"| 1 | `aaa` | toy, case-search, packaged, seeds 0 | ours {100 * float(entry['macro_map']):.1f} |" in text
+    look(tmp_path, "bbb")
+    look(tmp_path, "bbb", row="theirs")
+    assert [line.split(" | ")[0] for line in page.read_text().splitlines() if "toy" in line] == ["| 1", "| 2"]
 
 
 def test_a_damaged_list_is_named(tmp_path: Path) -> None:

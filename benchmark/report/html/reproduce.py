@@ -8,15 +8,18 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmark.assignments import write_assignments
 from benchmark.config import NoOptions, RunConfig, Training
 from benchmark.errors import PluginError
 from benchmark.records import EvaluationRecord, plain_name
 from benchmark.registry import Component, Registry
-from benchmark.report.html.surroundings import assignments, dataset_component, method_component, split_label
+from benchmark.report.html.surroundings import (
+    dataset_component,
+    label_assignments,
+    method_component,
+    split_label,
+)
 from benchmark.report.wording import spans
-
-PLAIN = re.compile(r"(?!(?:true|false|inf|nan)$)[A-Za-z][\w.:/-]*")
-"""Text that ``--set`` reads as text without quotes."""
 
 
 def command(records: Sequence[EvaluationRecord], registry: Registry, reference: str) -> str:
@@ -95,15 +98,13 @@ def _machine_flags(record: EvaluationRecord) -> Iterator[tuple[str, str]]:
 
 
 def _settings(record: EvaluationRecord, registry: Registry) -> Iterator[str]:
-    yield from assignments(record.dataset.name)
-    yield from assignments(plain_name(record.encoder.name))
-    defaults = Training().model_dump()
-    yield from (f"training.{name}={_value(value)}" for name, value in _other(record.training, defaults).items())
+    yield from label_assignments(record.dataset.name)
+    yield from label_assignments(plain_name(record.encoder.name))
+    yield from write_assignments({"training": _other(record.training, Training().model_dump())})
     method = record.method
     component = method_component(registry, method.name)
     own = {name: value for name, value in method.options.items() if name != "scorer"}
-    for name, value in _other(own, _defaults(component)).items():
-        yield f"{method.name}.{name}={_value(value)}"
+    yield from write_assignments({method.name: _other(own, _defaults(component))})
     scorer = dict(method.options.get("scorer") or {})
     if scorer:
         yield from _scorer_settings(method.name, scorer, component, registry)
@@ -115,9 +116,9 @@ def _scorer_settings(
     name = scorer.pop("name")
     usual = getattr(component.load(), "scorer", None) if component else None
     if name != usual:
-        yield f"{method}.scorer.name={_value(name)}"
-    for option, value in _other(scorer, _defaults(registry.components["scorers"].get(name))).items():
-        yield f"{method}.scorer.{option}={_value(value)}"
+        yield from write_assignments({method: {"scorer": {"name": name}}})
+    others = _other(scorer, _defaults(registry.components["scorers"].get(name)))
+    yield from write_assignments({method: {"scorer": others}})
 
 
 def _defaults(component: Component | None) -> dict[str, Any]:
@@ -129,15 +130,8 @@ def _defaults(component: Component | None) -> dict[str, Any]:
 
 
 def _other(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what differs from the defaults; TOML, which ``--set`` reads, has no word for None."""
-    return {name: v for name, v in values.items() if v is not None and (name not in defaults or defaults[name] != v)}
-
-
-def _value(value: Any) -> str:
-    """Write a value as ``--set`` reads it."""
-    if isinstance(value, str) and PLAIN.fullmatch(value):
-        return value
-    return json.dumps(value)
+    """Return what differs from the defaults."""
+    return {name: value for name, value in values.items() if name not in defaults or defaults[name] != value}
 
 
 def _plugins(record: EvaluationRecord, registry: Registry) -> list[str]:

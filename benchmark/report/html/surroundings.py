@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.config import RunConfig, parse_assignments
+from benchmark.assignments import parse_assignments
+from benchmark.config import RunConfig
 from benchmark.records import EvaluationRecord, plain_name
 from benchmark.registry import Component, Registry
 from benchmark.report.leaderboard import Leaderboard, Line
@@ -62,7 +63,7 @@ def dataset_component(label: str) -> str:
     return split_label(label)[0].partition(":")[0]
 
 
-def assignments(label: str) -> list[str]:
+def label_assignments(label: str) -> list[str]:
     """Return what ``--set`` needs for a label, e.g. ``["timm.height=256"]`` for ``timm:resnet50 [height=256]``."""
     name, settings = split_label(label)
     return [f"{name.split(':')[0]}.{option}={value}" for option, value in settings.items()]
@@ -72,7 +73,7 @@ def run_config(record: EvaluationRecord, around: Surroundings) -> RunConfig:
     """Return the configuration under which dataset and encoder of ``record`` can be made again."""
     taught = record.protocol.trained_on
     encoder = plain_name(record.encoder.name)
-    words = [*assignments(record.dataset.name), *assignments(encoder), *assignments(taught)]
+    words = [word for label in (record.dataset.name, encoder, taught) for word in label_assignments(label)]
     searched = dataset_component(record.dataset.name)
     named = {"train": dataset_component(taught), "test": searched} if taught else {"dataset": searched}
     values: dict[str, Any] = {

@@ -17,7 +17,7 @@ from benchmark.report.columns import raw
 from benchmark.report.figures import BLUE, GREY, LETTERS, ORANGE, STYLE, write_figure
 from benchmark.report.robustness.answers import Identity
 from benchmark.report.robustness.numbers import Estimate
-from benchmark.report.robustness.page import label
+from benchmark.report.robustness.page import MEANING, label
 from benchmark.report.robustness.summary import Summary
 
 if TYPE_CHECKING:
@@ -80,36 +80,38 @@ def _looks(summary: Summary, method: Identity) -> tuple[str, str]:
 
 
 def curve_rows(summary: Summary) -> list[list[str]]:
-    """Return a row a method and number of stated criteria: mean and standard deviation of macro mAP over seeds."""
-    rows = [["method", "encoder", "stated", "macro_map", "macro_map_std", "seeds"]]
+    """Return a row a method and number of stated criteria: macro mAP, its interval and its deviation over seeds."""
+    rows = [["method", "encoder", "stated", "macro_map", "low", "high", "macro_map_std", "seeds"]]
     for method, found in summary.curves.items():
         for point in found:
             spread = raw(float(point.macro.std(ddof=1))) if len(point.macro) > 1 else ""
+            level = summary.level(method, point.condition)
+            interval = [raw(level.low), raw(level.high)] if level else ["", ""]
             mean = raw(float(point.macro.mean()))
-            rows.append([*method, str(point.stated), mean, spread, str(len(point.macro))])
+            rows.append([*method, str(point.stated), mean, *interval, spread, str(len(point.macro))])
     return rows
 
 
 def draw_curve(summary: Summary) -> Figure:
-    """Draw a line a method with a band of one standard deviation over seeds; names stand at the end of the lines."""
+    """Draw a line a method, and around the reference its intervals; names stand at the end of the lines."""
     figure, (axes,) = _panels(summary, "macro mAP by the number of stated criteria", (7.2, 4.4))
-    ends, banded = {}, False
+    ends = {}
     for method, found in summary.curves.items():
         colour, mark = _looks(summary, method)
         places = [point.stated for point in found]
         means = 100 * np.array([point.macro.mean() for point in found])
         width = 2.2 if method == summary.reference else 1.2
         axes.plot(places, means, marker=mark, color=colour, linewidth=width, markersize=4, zorder=3)
-        banded = all(len(point.macro) > 1 for point in found)
-        if banded:
-            spread = 100 * np.array([point.macro.std(ddof=1) for point in found])
-            axes.fill_between(places, means - spread, means + spread, color=colour, alpha=0.15, linewidth=0)
+        if method == summary.reference:
+            levels = [summary.level(method, point.condition) for point in found]
+            low, high = ([100 * getattr(level, end, np.nan) for level in levels] for end in ("low", "high"))
+            axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
         ends[method] = (places[-1], float(means[-1]))
     _name_lines(axes, summary, ends)
     criteria = summary.study.criteria
     axes.set_xticks(range(criteria + 1), ["0\nno words", *map(str, range(1, criteria)), f"{criteria}\nall"])
     axes.set_ylabel("macro mAP, points")
-    axes.set_xlabel("stated criteria" + ("; band: standard deviation over seeds" if banded else ""))
+    axes.set_xlabel(f"stated criteria; band: 95 % of {summary.study.name(summary.reference)}")
     axes.grid(axis="y", color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
     return figure
@@ -125,8 +127,9 @@ def _name_lines(axes: Axes, summary: Summary, ends: dict[Identity, tuple[int, fl
         bold = "bold" if method == summary.reference else "normal"
         end = (ends[method][0], ends[method][1])
         axes.annotate(
-            summary.study.name(method), end, xytext=(ends[method][0] + 0.25, height), color=colour, fontsize=8,
+            summary.study.name(method), end, xytext=(ends[method][0] + 0.4, height), color=colour, fontsize=8,
             va="center", fontweight=bold, annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 3},
         )  # fmt: skip
 
 
@@ -161,7 +164,8 @@ def draw_changes(summary: Summary) -> Figure:
     """Draw a panel a condition, on one scale: the change of each method with its interval."""
     count = len(summary.conditions)
     size = (2.0 + 1.35 * count, 1.3 + ROW * len(summary.methods))
-    what = "change of macro mAP against the canonical text, points, 95 %"
+    against = dict.fromkeys("the canonical text" if name in MEANING else "all cases" for name in summary.conditions)
+    what = f"change of macro mAP against {' and '.join(against)}, points, 95 %"
     figure, panels = _panels(summary, what, size, ncols=count, sharey=True, sharex=True)
     for axes, name in zip(panels, summary.conditions, strict=True):
         for place, method in enumerate(summary.methods):

@@ -45,9 +45,10 @@ class Change:
 
 @dataclass(frozen=True)
 class Point:
-    """One point of the curve: macro mAP of each seed (s,) where ``stated`` criteria are stated."""
+    """One point of the curve: macro mAP of each seed (s,) under ``condition``, which states ``stated`` criteria."""
 
     stated: int
+    condition: str
     macro: Floats
 
 
@@ -108,8 +109,10 @@ def curve(conditions: Mapping[str, Answers], criteria: int) -> list[Point]:
     if not criteria:
         return []
     places = {NO_TEXT: 0, **{f"partial:{k}": k for k in range(1, criteria)}, CANONICAL: criteria}
-    found = [(place, conditions[name]) for name, place in places.items() if name in conditions]
-    return [Point(place, np.array([macro(ap, one.strata) for ap in one.values["AP"]])) for place, one in found]
+    found = [(place, name, conditions[name]) for name, place in places.items() if name in conditions]
+    return [
+        Point(place, name, np.array([macro(ap, one.strata) for ap in one.values["AP"]])) for place, name, one in found
+    ]
 
 
 def following(canonical: Answers, contradicting: Answers) -> Following | None:

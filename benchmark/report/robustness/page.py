@@ -185,8 +185,6 @@ def _how(summary: Summary, stem: str) -> str:
         "with few queries in a subgroup adds little spread, so intervals of small subgroups are narrower than they "
         "should be."
     )
-    if several:
-        text += " The band of the curve is the standard deviation over seeds."
     if summary.study.cross_validated:
         text += (
             " Averages are over the queries of all folds together, so they differ a little from a mean over folds, and "

@@ -44,6 +44,13 @@ class Summary:
         """Return what a method answered under the canonical text."""
         return self.study.answers[method][CANONICAL]
 
+    def level(self, method: Identity, name: str) -> Estimate | None:
+        """Return macro mAP under the condition ``name``, or None where that shares no query with the canonical one."""
+        if name == CANONICAL:
+            return self.canonical[method]
+        found = self.changes[method].get(name)
+        return found.macro if found else None
+
 
 def summarise(study: Study, reference: str | None) -> Summary:
     """Compute all numbers of ``study``; ``reference`` names a method, else the best one takes its place."""
