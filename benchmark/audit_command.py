@@ -30,7 +30,7 @@ PAIRS_SHOWN = 30
 PAIR_COLUMNS = ("view", "first", "second", "first_split", "second_split", "bits", "cosine", "verdict")
 CHANGE_COLUMNS = (
     "table", "method", "encoder", "seeds", "queries_before", "queries_after",
-    "macro_map_before", "macro_map_after", "map_before", "map_after",
+    "macro_map_before", "macro_map_after", "map_before", "map_after", "strata_lost",
 )  # fmt: skip
 
 
@@ -151,7 +151,8 @@ def _about(session: Session, near_bits: int, outlying: float, pairs: int, exclud
 def _change_row(change: Change) -> tuple[str, ...]:
     (macro_before, map_before), (macro_after, map_after) = change.before, change.after
     numbers = (f"{value:.6f}" for value in (macro_before, macro_after, map_before, map_after))
-    return (change.table, change.method, change.encoder, str(change.seeds), *map(str, change.queries), *numbers)
+    counts = (str(change.seeds), *map(str, change.queries))
+    return (change.table, change.method, change.encoder, *counts, *numbers, " ".join(change.lost))
 
 
 def _audit_json(
@@ -189,6 +190,12 @@ def _show_changes(changed: Sequence[Change], excluded: int) -> None:
         rows.append((change.method, change.encoder, str(change.seeds), *cells))
     columns = ("method", "encoder", "seeds", "macro mAP", "after", "change", "mAP", "after", "change")
     _print_table(title, columns, rows)
+    if first.lost:
+        out.print(
+            f"No query of {', '.join(first.lost)} can be judged any more: macro mAP after is the mean over the others, "
+            "and its change says nothing.",
+            style="yellow",
+        )
     out.print("The stored rankings without those cases; nothing is trained again (`run --exclude` does).", style="dim")
 
 

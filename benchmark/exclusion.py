@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import UserError
+from benchmark.modification import shared_references
 from benchmark.protocol import Judgments, Trial
 from benchmark.records import digest
 
@@ -100,9 +101,12 @@ def reduced_ranking(ranking: NDArray[np.uint16], judgments: Judgments, ids: Coll
 
 
 def _asking(judgments: Judgments, ids: Collection[str]) -> NDArray[np.bool_]:
-    """Return (q,): which queries are left. A query is of its own case, by its id or by the row of that case."""
+    """Return (q,): which queries are left. A query is of its own case: by its id, by the reference that its id names,
+    or by the row of that case.
+    """
     own = judgments.excluded >= 0
-    return _kept(judgments.query_ids, ids) & ~(own & ~_kept(judgments.gallery_ids, ids)[judgments.excluded])
+    named = _kept(judgments.query_ids, ids) & _kept(shared_references(judgments.query_ids), ids)
+    return named & ~(own & ~_kept(judgments.gallery_ids, ids)[judgments.excluded])
 
 
 def _kept(names: Iterable[str], ids: Collection[str]) -> NDArray[np.bool_]:

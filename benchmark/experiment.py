@@ -16,7 +16,7 @@ options.proposed.scorer.a = 0.0  # any of ``VARIES``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -159,11 +159,25 @@ def read_experiment(
     shared["plugins"] = (*common.plugins, *plugins)
     variants = tuple(_variant(entry, shared, common.methods, where) for entry in entries)
     _refuse_unpaired(variants, where)
+    plugins = shared["plugins"]
+    return Experiment(path.stem, path, common.model_copy(update={"plugins": plugins}), variants, _notes(entries))
+
+
+def read_notes(path: Path) -> dict[str, str]:
+    """Return what the file of an experiment tells readers, by question.
+
+    Raises:
+        UserError: it can't be read or is no experiment.
+    """
+    return _notes(_entries(read_config(path).get(VARIANTS), f"--config {path}"))
+
+
+def _notes(entries: Sequence[Entry]) -> dict[str, str]:
     notes: dict[str, str] = {}
     for entry in entries:
         if entry.note:
             notes[entry.question] = " ".join(filter(None, [notes.get(entry.question), entry.note]))
-    return Experiment(path.stem, path, common.model_copy(update={"plugins": shared["plugins"]}), variants, notes)
+    return notes
 
 
 def _entries(raw: Any, where: str) -> list[Entry]:

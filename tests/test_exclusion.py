@@ -106,6 +106,21 @@ def test_tables_before_and_after() -> None:
     assert change.after == pytest.approx((1.0, 1.0))
 
 
+def test_a_table_says_which_groups_nothing_is_left_of_and_goes_where_none_is() -> None:
+    truth = judgments()
+    ranking = np.array([[3, 2, 1], [2, 3, 0], [3, 0, 1], [2, 0, 1]], dtype=np.uint16)
+    other = fakes.one("ours", protocol={"gallery": "archive"})  # of other cases, so it stays as it is
+    made = [fakes.evaluated(fakes.record("ours", truth=truth), ranking, truth), other]
+    lost = {change.table: change.lost for change in changes(made, {"b"})}
+    assert lost == {"toy/case-search": ("X",), "toy/case-search/gallery=archive": ()}
+    assert [change.table for change in changes(made, {"b", "c"})] == ["toy/case-search/gallery=archive"]
+
+
+def test_a_query_of_another_gallery_goes_with_the_reference_that_its_id_names() -> None:
+    whole = replace(judgments(own=False), query_ids=("r1>a", "r1>b", "r2>c", "r2>d"))
+    assert reduced_judgments(whole, {"r1"}).query_ids == ("r2>c", "r2>d")
+
+
 def test_excluded_cases_leave_every_part_of_a_trial() -> None:
     cases = {name: Case(name, {}, "x", {}) for name in "abcdef"}
     trial = Trial(None, (cases["a"], cases["b"]), (cases["c"], cases["d"]), *[(cases["e"], cases["f"])] * 2)

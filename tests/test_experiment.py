@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from benchmark.records import DatasetInfo, EncoderInfo, EvaluationRecord, Method
 from benchmark.report import from_runs
 from benchmark.report.compact_rows import MeasuredRow
 from benchmark.report.experiment import experiment_board
-from benchmark.report.experiment_figure import figure_rows
+from benchmark.report.experiment_figure import draw_differences, figure_rows
 from benchmark.report.experiment_files import publish_experiments
 from benchmark.report.experiment_formats import experiment_latex, experiment_markdown, question_table
 from benchmark.report.table import Evaluated
@@ -236,6 +237,22 @@ def test_a_base_without_a_result_leaves_its_rows_without_a_verdict() -> None:
     board = experiment_board(manifest, evaluations("up", "ours", [(0.3, 0.5), (0.5, 0.7)]))
     assert [line.verdict for line in board.lines] == [None]
     assert "| up " in experiment_markdown(board, "e.svg")
+    assert len(figure_rows(board)) == 1
+    assert draw_differences(board).axes, "nothing to draw, and no error"
+
+
+def test_a_variant_whose_folds_are_others_than_the_base_has_says_so() -> None:
+    members = (member("base", True), member("fewer", False))
+    manifest = Manifest(name="e", dataset="toy", task="case-search", members=members)
+    other = replace(TRUTH, query_ids=("a", "c"))
+    fewer = [one._replace(judgments=lambda: other) for one in evaluations("fewer", "ours", [(0.3, 0.5)] * 3)]
+    board = experiment_board(manifest, [*evaluations("base", "ours", [(0.2, 0.4)] * 3), *fewer])
+    told = "In the fold of the base ask, of fewer 3 of 6 queries."
+    assert told in experiment_markdown(board, "e.svg") and told in experiment_latex(board)
+    alike = experiment_board(
+        manifest, [*evaluations("base", "ours", [(0.2, 0.4)] * 3), *evaluations("fewer", "ours", [(0.3, 0.5)] * 3)]
+    )
+    assert "Paired in part" not in experiment_markdown(alike, "e.svg")
 
 
 # ------------------------------------------------------------------------------------------------ from run to page
@@ -288,6 +305,18 @@ def check_publishing(runs: Path, results: Path, whole: dict[str, bytes]) -> None
         made.unlink()
     assert publish_experiments(results / "none", [], results) == []
     assert contents(results) == whole
+
+    # Words beside a question are those of its file as it is now; they need no run.
+    file = results / "experiments/small.toml"
+    written = file.read_text()
+    file.write_text(written.replace("base = true\n", 'base = true\nnote = "Mind the width."\n', 1))
+    for _ in range(2):
+        assert publish_experiments(runs, from_runs(runs), results) == []
+        assert "## Width\n\nMind the width.\n\n| variant" in (results / "toy/case-search/small.md").read_text()
+    file.write_text(written)
+    publish_experiments(results / "none", [], results)
+    assert contents(results) == whole
+
     lost = next((results / "toy/case-search/small").glob("judgments-*"))
     lost.unlink()
     with pytest.raises(UserError, match=rf"{lost.name} is damaged \(it is missing\)"):

@@ -30,7 +30,8 @@ def columns(board: Leaderboard) -> list[Column]:
 
 def short_columns(board: Leaderboard) -> list[Column]:
     """Return the columns of the README's table, whose rows share one encoder."""
-    left_out = {"encoder", "seeds", "P@1", "P@10", "wins by seed"}
+    several = len({line.numbers["seeds"] for line in board.lines}) > 1
+    left_out = {"encoder", "P@1", "P@10", "wins by seed", *([] if several else ["seeds"])}
     return [column for column in _on_test(board) if column.heading not in left_out]
 
 

@@ -28,7 +28,8 @@ Verdict = Literal["base", "tie", "better", "worse"]
 class Line:
     """One row. ``folds`` and ``base`` map fold -> macro mAP, of its own and of what it is compared with (None where
     that has no result); ``graded`` and ``graded_base`` are the same of nDCG@10, which is
-    NaN where an earlier version published the row without it.
+    NaN where an earlier version published the row without it. ``shared`` counts the queries that the base asks in the
+    same fold.
     """
 
     member: Member
@@ -40,6 +41,7 @@ class Line:
     changed: tuple[str, ...]
     graded: Mapping[int, float]
     graded_base: Mapping[int, float] | None
+    shared: int | None = None
 
     @property
     def method(self) -> str:
@@ -135,18 +137,26 @@ def _line(
 ) -> Line:
     members, base = [known[key] for key in member.keys], manifest.base_of(member).keys
     own, other = folds_of(member.keys), folds_of(base) if base and all(key in known for key in base) else None
-    queries = {one.record.protocol.fold: len(one.judgments().query_ids) for one in members}
+    asked = _asked(members)
+    compared = _asked([known[key] for key in base]) if other else None
     return Line(
         member=member,
         record=members[0].record,
         folds=_of(own, LEAD),
         base=_of(other, LEAD) if other else None,
         seeds=len({one.record.seed for one in members}),
-        queries=sum(queries.values()),
+        queries=len(asked),
         changed=tuple(sorted({name for one in members for name in stale(one.record)})),
         graded=_of(own, GRADED),
         graded_base=_of(other, GRADED) if other else None,
+        shared=None if compared is None else len(asked & compared),
     )
+
+
+def _asked(members: Sequence[Evaluated]) -> set[tuple[int | None, str]]:
+    """Return the queries of evaluations, each with its fold."""
+    found = {one.record.protocol.fold: one.judgments().query_ids for one in members}
+    return {(fold, name) for fold, names in found.items() for name in names}
 
 
 def _paired(own: Mapping[int, float], base: Mapping[int, float] | None) -> list[float]:

@@ -55,7 +55,9 @@ def draw_differences(board: Board) -> Figure:
     axes.axvline(0, color=GREY, linewidth=1, zorder=0)
     axes.set_yticks([tick for tick, _ in ticks], [words for _, words in ticks], fontsize=7)
     axes.set_ylim(place - 0.4, -0.8)
-    figure.supxlabel("points of macro mAP, ± 2 standard errors over folds; hollow: a tie", fontsize=9)
+    figure.supxlabel(
+        "points of macro mAP, ± 2 standard errors over folds; ▲ better, ▼ worse, hollow: a tie", fontsize=9
+    )
     axes.grid(axis="x", color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
@@ -64,8 +66,8 @@ def draw_differences(board: Board) -> Figure:
 
 
 def _base(board: Board, question: str) -> str:
-    """Return the variant that the others of a question are compared with."""
-    return next(line.member.variant for line in board.questions[question] if line.member.base)
+    """Return the variant that the others of a question are compared with; empty where it has no result yet."""
+    return next((line.member.variant for line in board.questions[question] if line.member.base), "")
 
 
 def _dot(axes: Axes, place: int, line: Line) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from benchmark.errors import UserError
-from benchmark.experiment import Manifest
+from benchmark.experiment import Manifest, read_notes
 from benchmark.facts import Facts
 from benchmark.files import write_atomic
 from benchmark.protocol import Judgments
@@ -119,9 +119,24 @@ def publish_experiments(runs: Path, evaluations: Sequence[Evaluated], results: P
     """
     known = {one.record.key: one for one in evaluations}
     messages = [told for manifest in read_manifests(runs) if (told := _publish(manifest, known, results))]
+    for path in sorted(results.glob(f"*/*/*/{MANIFEST}")):
+        _refresh_notes(path.parent, results)
     for board in published_experiments(results):
         write_experiment(board, results)
     return messages
+
+
+def _refresh_notes(folder: Path, results: Path) -> None:
+    """Take the words beside the questions from the experiment's file, as it is now; they need no new run."""
+    manifest = _published_manifest(folder)
+    file = results / FOLDER / f"{manifest.name}.toml"
+    if file.is_file():
+        asked = {member.question for member in manifest.members}
+        notes = {question: note for question, note in read_notes(file).items() if question in asked}
+        if notes != manifest.notes:
+            write_atomic(
+                folder / MANIFEST, as_json(manifest.model_copy(update={"notes": notes}).model_dump(mode="json"))
+            )
 
 
 def _publish(manifest: Manifest, known: Mapping[str, Evaluated], results: Path) -> str:
@@ -130,7 +145,7 @@ def _publish(manifest: Manifest, known: Mapping[str, Evaluated], results: Path) 
     if not (results / FOLDER / f"{manifest.name}.toml").is_file():
         return f"{name} is left out: {results / FOLDER / manifest.name}.toml does not exist."
     folder = results / table_folder(manifest.dataset, manifest.task) / slug(manifest.name)
-    if (folder / MANIFEST).is_file() and _read_published(folder).manifest == manifest:
+    if (folder / MANIFEST).is_file() and _published_manifest(folder).members == manifest.members:
         return ""
     missing = [one for one in manifest.members if not one.keys or not all(key in known for key in one.keys)]
     if missing:
@@ -168,12 +183,16 @@ def _names(rows: Mapping[tuple[str, ...], CompactRow]) -> dict[tuple[str, ...], 
     return distinct_names({keys: slug(f"{one.method.row}-{one.encoder.name}") for keys, one in first.items()}, MANIFEST)
 
 
-def _read_published(folder: Path) -> Board:
+def _published_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
+        return Manifest.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise damaged_compact(path, str(error).splitlines()[0]) from error
+
+
+def _read_published(folder: Path) -> Board:
+    path, manifest = folder / MANIFEST, _published_manifest(folder)
     truths = _read_truths(folder)
 
     def truth(record: EvaluationRecord) -> Judgments:

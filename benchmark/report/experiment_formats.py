@@ -132,6 +132,21 @@ def notes(board: Board) -> list[str]:
     return found + ([f"Without a result: {', '.join(board.missing)}."] if board.missing else [])
 
 
+def unpaired(lines: Sequence[Line]) -> list[str]:
+    """Return a sentence on variants of a question that ask some of their queries in another fold than the base does."""
+    moved = {
+        line.member.variant: f"{line.member.variant} {line.shared:,} of {line.queries:,}"
+        for line in lines
+        if line.shared is not None and line.shared < line.queries
+    }
+    if not moved:
+        return []
+    return [
+        f"Paired in part: other cases are left out, so that folds are drawn anew. In the fold of the base ask, of "
+        f"{'; of '.join(moved.values())} queries. Errors are then nearly those of rows that are not paired."
+    ]
+
+
 def _cells(line: Line) -> list[str]:
     row = _row(line)
     return [
@@ -163,7 +178,8 @@ def experiment_markdown(board: Board, picture: str, sections: str = "", publishe
     drawn = f"![Differences to the base of each question]({picture})"
     parts += [sections, "# All rows", drawn] if sections else [drawn]
     for question, lines in board.questions.items():
-        parts += [f"## {question}", *filter(None, [board.manifest.notes.get(question)]), _markdown_table(lines)]
+        told = filter(None, [board.manifest.notes.get(question), *unpaired(lines)])
+        parts += [f"## {question}", *told, _markdown_table(lines)]
     place, where = ("results/experiments/", ", from the root of the repository,") if published else ("", "")
     again = f"`python -m benchmark run --config {place}{board.manifest.name}.toml`{where} makes it again."
     parts.append(" ".join([*made_with(one.record for one in board.evaluations), again]))
@@ -181,6 +197,7 @@ def _markdown_table(lines: Sequence[Line]) -> str:
 def experiment_latex(board: Board) -> str:
     r"""Return one floating table for ``\input``, a question after the other; it needs booktabs."""
     told = [f"{question}: {note}" for question, note in board.manifest.notes.items()]
+    told += [f"{question}: {sentence}" for question, lines in board.questions.items() for sentence in unpaired(lines)]
     words = [f"{title(board)}.", *([SYNTHETIC] if is_synthetic(board) else []), *sentences(board), *notes(board), *told]
     lines = []
     for question, members in board.questions.items():

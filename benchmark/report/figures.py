@@ -209,6 +209,8 @@ def draw_per_group(board: Leaderboard) -> Figure:
         axes.axhline(len(board.lines), color="white", linewidth=5)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
+    told = "darker: higher" + ("; grey: no methods" if board.apart and board.lines else "")
+    figure.supxlabel(told, fontsize=8)
     return figure
 
 

@@ -50,6 +50,7 @@ def markdown(board: Leaderboard) -> str:
         wording.method_paragraph(board),
         *FIGURES[board.cross_validated],
         "## Rows",
+        wording.REGISTERED,
         _bullets(wording.rows(board)),
         *(["## How to make it again", *rebuilding] if (rebuilding := wording.rebuilding(board)) else []),
     ]

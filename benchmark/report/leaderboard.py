@@ -101,7 +101,7 @@ def leaderboard(table: Table, reference: str | None) -> Leaderboard:
     methods = _mark_best(compare(named, table), table)
     if table.protocol.evaluate != "cv":
         expected = chance(_judgments(table)) | (exact_chance(_judgments(table)) if table.task.exact else {})
-        apart.append(Line(CHANCE, "chance", {column_name(name): value for name, value in expected.items()}))
+        apart.append(Line(CHANCE, "chance", _defined({column_name(name): v for name, v in expected.items()})))
     label = next((line.label for line in methods if line.reference), "")
     family = sum("p_raw" in line.numbers for line in methods)
     shown = label or reference or "reference"
@@ -156,7 +156,12 @@ def _counts(row: Row) -> Numbers:
 def _mean_over_seeds(seeds: Mapping[int, Mapping[str, Floats]], judgments: Judgments) -> Numbers:
     single = [aggregate(values, judgments) for _, values in sorted(seeds.items())]
     refuse_shared_columns(list(single[0]))
-    return {column_name(name): float(np.mean([values[name] for values in single])) for name in single[0]}
+    return _defined({column_name(name): float(np.mean([values[name] for values in single])) for name in single[0]})
+
+
+def _defined(numbers: Numbers) -> Numbers:
+    """Leave out what no query could be judged by, e.g. missed melanomas where a fold's only melanoma asks in vain."""
+    return {name: value for name, value in numbers.items() if value == value}
 
 
 def refuse_shared_columns(metrics: Sequence[str]) -> None:

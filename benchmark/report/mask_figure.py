@@ -32,6 +32,7 @@ def draw_masks(board: MaskBoard) -> Figure:
             _panel(panel, board, measure, names)
             panel.set_ylabel(f"{words}, points")
         axes[-1].set_xticks(range(len(names)), [name.replace("_", "\n") for name in names])
+        figure.supxlabel("whiskers: 95 % intervals", fontsize=8)
         axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, frameon=False, fontsize=8)
     return figure
 

@@ -22,7 +22,7 @@ from benchmark.records import DatasetInfo
 from benchmark.report.columns import STALE, points, raw, yes_or_no
 from benchmark.report.formats import csv_text
 from benchmark.report.table import table_folder
-from benchmark.report.wording import SYNTHETIC, spans
+from benchmark.report.wording import REGISTERED, SYNTHETIC, spans
 from benchmark.statistics import two_level_interval
 from benchmark.tasks import CASE_SEARCH
 
@@ -203,6 +203,7 @@ def markdown(board: MaskBoard) -> str:
         METHOD.format(draws=DRAWS),
         *(["\n".join(marks)] if marks else []),
         "## Rows",
+        REGISTERED,
         "\n".join(rows),
     ]
     return "\n\n".join(parts) + "\n"

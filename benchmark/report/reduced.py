@@ -19,7 +19,7 @@ METRICS = ("macro mAP", "mAP")
 
 class Change(NamedTuple):
     """A row before and after. ``before`` and ``after`` are macro mAP and mAP, means over folds and seeds;
-    ``queries`` are the numbers of queries before and after.
+    ``queries`` are the numbers of queries before and after, and ``lost`` the strata that only the mean before is over.
     """
 
     table: str
@@ -29,23 +29,31 @@ class Change(NamedTuple):
     queries: tuple[int, int]
     before: tuple[float, ...]
     after: tuple[float, ...]
+    lost: tuple[str, ...] = ()
 
 
 def changes(evaluations: Sequence[Evaluated], ids: Collection[str]) -> list[Change]:
     """Return every row of every table of ``evaluations`` with and without the cases of ``ids``, best first.
 
-    Nothing is trained again: cases leave the queries and the gallery of the stored rankings.
+    Nothing is trained again: cases leave the queries and the gallery of the stored rankings. A table of which no query
+    can be judged any more is left out.
 
     Raises:
         UserError: a ranking or its judgments are damaged.
     """
-    whole, left = tables(evaluations), tables([without(one, ids) for one in evaluations])
+    left = {_key(table): table for table in tables([without(one, ids) for one in evaluations])}
     found = []
-    for before, after in zip(whole, left, strict=True):
-        rows = zip(before.rows, after.rows, strict=True)
-        made = [_change(before, old, after, new) for old, new in rows]
+    for before in tables(evaluations):
+        after = left.get(_key(before))
+        if after is None:
+            continue
+        made = [_change(before, old, after, new) for old, new in zip(before.rows, after.rows, strict=True)]
         found += sorted(made, key=lambda change: (-change.before[0], change.method, change.encoder))
     return found
+
+
+def _key(table: Table) -> tuple[str, str]:
+    return table.dataset.name, table.protocol.model_dump_json()
 
 
 def without(one: Evaluated, ids: Collection[str]) -> Evaluated:
@@ -63,7 +71,16 @@ def without(one: Evaluated, ids: Collection[str]) -> Evaluated:
 def _change(before: Table, old: Row, after: Table, new: Row) -> Change:
     name = str(before.folder) + (" (cross-validation)" if before.protocol.evaluate == "cv" else "")
     queries = (_queries(before), _queries(after))
-    return Change(name, old.method.row, old.encoder, len(old.seeds), queries, _means(before, old), _means(after, new))
+    lost = tuple(stratum for stratum in _judged(before) if stratum not in _judged(after))
+    means = _means(before, old), _means(after, new)
+    return Change(name, old.method.row, old.encoder, len(old.seeds), queries, *means, lost)
+
+
+def _judged(table: Table) -> list[str]:
+    """Return the strata that have a query with a relevant candidate."""
+    names = next(iter(table.judgments.values())).stratum_names
+    judged = [one.strata[(one.gains > 0).any(axis=1)] for one in table.judgments.values()]
+    return [names[code] for code in np.unique(np.concatenate(judged))]
 
 
 def _queries(table: Table) -> int:

@@ -183,16 +183,19 @@ def select(evaluations: Sequence[Evaluated]) -> tuple[list[Evaluated], list[str]
     """Choose what counts among the evaluations of one table, oldest first, and say what does not.
 
     Judgments, data, encoders and trainings never mix: those of the newest evaluation (of each fold, of each encoder)
-    decide. Of several evaluations of the same row,
+    decide, the trainings of the newest that was trained. Of several evaluations of the same row,
     encoder, fold and seed one with unchanged sources comes first, then the newest.
     """
     current = {one.record.protocol.fold: one.record.judgments for one in evaluations}
     newest = {one.record.encoder.name: one.record for one in evaluations}
+    trained = {one.record.encoder.name: one.record for one in evaluations if one.record.method.trained}
     chosen: dict[tuple[str, str, int, int], Evaluated] = {}
     outdated: set[str] = set()
     for one in evaluations:
         record = one.record
-        if record.judgments != current[record.protocol.fold] or not comparable(record, newest[record.encoder.name]):
+        others = [newest[record.encoder.name], trained.get(record.encoder.name, record)]
+        alike = all(comparable(record, other) for other in others)
+        if record.judgments != current[record.protocol.fold] or not alike:
             outdated.add(row_name(record))
             continue
         fold = -1 if record.protocol.fold is None else record.protocol.fold
@@ -225,7 +228,7 @@ def stale(record: EvaluationRecord) -> tuple[str, ...]:
 
 def _table(evaluations: Sequence[Evaluated]) -> Table:
     chosen, outdated = select(evaluations)
-    why = "Left out, because the data or its judgments have changed since"
+    why = "Left out, because data, judgments, encoder or shared training have changed since"
     notes = [f"{why}: {', '.join(outdated)}."] if outdated else []
     judgments: dict[int | None, Judgments] = {}
     rows: dict[tuple[str, str], list[Evaluated]] = {}

@@ -17,6 +17,7 @@ SYNTHETIC = (
     "All images of this table are **synthetic**: a program draws them, "
     "and nothing here says how a method does on real ones."
 )
+REGISTERED = "As they were registered when the rows were made; `python -m benchmark list` says what is shipped now."
 SHIPPED = ("plugins", "baselines", "benchmark")
 VARIANTS = "plugins.variants"
 """Packages whose methods need no ``--plugin``, and what among them does."""
@@ -123,7 +124,10 @@ def legend(board: Leaderboard) -> str:
         ),
         *(["Grade 2: relevant is only what equals the target in all criteria."] if board.table.task.exact else []),
         *(
-            [f"{board.reference} minus row: above 0 where {board.reference} is the better one; p: of that difference."]
+            [
+                f"{board.reference} minus row: above 0 where {board.reference} is the better one; p: of that "
+                f"difference, adjusted by Holm over the {board.family} tested rows of the full table."
+            ]
             if tested
             else []
         ),
@@ -175,12 +179,25 @@ def _stale(line: Line) -> str:
 
 
 def _seed_notes(board: Leaderboard) -> list[str]:
-    """Say where a comparison had fewer seeds than the row, or none."""
-    if board.cross_validated or not board.has_reference:
+    """Say where a comparison had fewer seeds than one of its two rows, or none."""
+    if board.cross_validated:
         return []
-    short = [board.name(line) for line in board.lines if line.numbers.get("wins_of", np.inf) < line.numbers["seeds"]]
+    apart = [board.name(line) for line in board.lines if not line.best and "p_best" not in line.numbers]
+    notes = [f"Not compared with the best row, with which it shares no seed: {', '.join(apart)}."] if apart else []
+    if not board.has_reference:
+        return notes
+    asked = {line.encoder: line.numbers["seeds"] for line in board.lines if line.reference}
+    short = [
+        board.name(line)
+        for line in board.lines
+        if line.numbers.get("wins_of", np.inf) < max(line.numbers["seeds"], asked.get(line.encoder, 0))
+    ]
     none = [board.name(line) for line in board.lines if not line.reference and "wins_of" not in line.numbers]
-    notes = [f"p and wins use only the seeds shared with `{board.reference}`: {', '.join(short)}."] if short else []
+    if short:
+        notes.append(
+            f"Difference, interval, p and wins use only the seeds shared with `{board.reference}`, so the difference "
+            f"is not that of the two averages shown: {', '.join(short)}."
+        )
     alone = f"Not tested (no seed or no encoder shared with `{board.reference}`): {', '.join(none)}."
     return notes + ([alone] if none else [])
 
@@ -273,7 +290,7 @@ def _command(board: Leaderboard, encoder: str, members: Sequence[Row]) -> str:
 
 
 def rows(board: Leaderboard) -> list[str]:
-    """Return what each row is and whose work, once a method."""
+    """Return what each row is and whose work, once a method, as it was registered when the row was made."""
     found = {}
     for line in (*board.lines, *board.apart):
         if line.row:

@@ -13,6 +13,7 @@ from benchmark.report import leaderboards, tables, unjudged
 from benchmark.report.columns import columns, parameters, points, raw_rows, signed_points
 from benchmark.report.formats import short_markdown
 from benchmark.report.leaderboard import Line
+from benchmark.report.wording import marks
 from benchmark.statistics import holm
 
 # Two groups of two: every query has one relevant case among three candidates, so AP is 1, 1/2 or 1/3 by its place.
@@ -130,6 +131,18 @@ def test_p_and_wins_use_the_shared_seeds():
     assert line(found, "rival").numbers["reference_minus_row"] == pytest.approx(0.5)
     # All queries of the one seed differ alike, so there is nothing to be unsure of.
     assert cells(found, "rival")["ours minus row [95 %]"] == "+50.0 [+50.0, +50.0]"
+    assert any("use only the seeds shared with `ours`" in mark and mark.endswith("rival.") for mark in marks(found))
+    assert "seeds" in short_markdown(found, "x.md").split("\n\n")[1].splitlines()[0], "rows differ in their seeds"
+    assert not any("use only the seeds" in mark for mark in marks(board(TINY)))
+
+
+def test_a_row_that_shares_no_seed_with_the_best_is_not_called_separate():
+    alike = [evaluated(record(name, seed, PAIRS), ranking(1, 1, 2, 2), PAIRS) for name, seed in
+             (("a", 0), ("rival", 1), ("third", 0))]  # fmt: skip
+    found = board(alike, "ours")
+    assert [line.near_best for line in found.lines] == [False, False, True]
+    assert "Not compared with the best row, with which it shares no seed: rival." in marks(found)
+    assert not any("Not compared" in mark for mark in marks(board(TINY)))
 
 
 def test_a_row_that_is_better_than_the_reference_has_a_negative_difference():
@@ -199,6 +212,19 @@ def test_a_changed_source_is_marked():
     assert cells(found, "ours")["method"] == "ours †"
 
 
+def test_trainings_never_mix_whatever_came_last():
+    made = [
+        *by_hand("rival", (1, 1, 1, 1), training={"epochs": 5}),
+        evaluated(record("rival", 1, PAIRS, training={"epochs": 50}), ranking(2, 2, 2, 2), PAIRS),
+    ]
+    plain = record("random", 0, PAIRS)
+    plain = plain.model_copy(update={"method": plain.method.model_copy(update={"trained": False})})
+    for last in ([], [evaluated(plain, ranking(3, 3, 3, 3), PAIRS)]):
+        (table,) = tables([*made, *last])
+        assert {row.method.row: row.seeds for row in table.rows}["rival"] == (1,)
+        assert "shared training have changed since: rival (packaged)" in table.notes[0]
+
+
 def test_judgments_never_mix_and_what_is_left_out_is_named():
     (table,) = tables([*study(1, ("rival",), truth=judgments(prefix="old")), *study(1, ("ours",))])
     assert [row.method.row for row in table.rows] == ["ours"]
@@ -255,6 +281,14 @@ def test_a_critical_group_without_a_query_has_no_column():
     found = board(named("a", "b", "melanoma"))
     assert not [column.heading for column in columns(found) if "missed" in column.heading]
     assert not [name for name in raw_rows(found)[0] if "missed" in name]
+
+
+def test_a_rate_that_no_query_can_tell_is_left_open():
+    truth = judgments(np.array([0] * 8 + [1] + [2] * 3, dtype=np.uint8))
+    found = board([one("ours", truth=truth)])
+    shown = [cells(found, label)["missed melanoma@10"] for label in ("ours", "chance (closed form)")]
+    assert shown == ["–", "–"], "the only melanoma has no other to find"
+    assert "nan" not in short_markdown(found, "x.md")
 
 
 def test_a_table_without_a_judged_query_is_left_out_and_named():

@@ -63,6 +63,9 @@ def test_a_change_pairs_seeds_and_queries_by_their_names() -> None:
     # Seed 1 of a, c and d: 0.1 - 0.3 in one stratum; 0.7 - 0.7 and 0.8 - 0.9 in the other.
     assert found.difference.value == pytest.approx((-0.2 + (0 - 0.1) / 2) / 2)
     assert (found.seeds, found.queries) == (1, 3)
+    assert found.macro.value == pytest.approx((0.1 + (0.7 + 0.8) / 2) / 2)
+    more = change(before, answers("terse", [[0.4] * 4, [0.4] * 4, [0.9] * 4], seeds=(0, 1, 2)))
+    assert more is not None and (more.macro.value, more.seeds) == (pytest.approx(0.4), 2), "of the seeds of both"
     assert change(before, answers("terse", [[0.5]], queries="x", strata=(0,))) is None
 
 

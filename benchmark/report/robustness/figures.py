@@ -17,7 +17,7 @@ from benchmark.report.columns import raw
 from benchmark.report.figures import BLUE, GREY, LETTERS, ORANGE, STYLE, write_figure
 from benchmark.report.robustness.answers import Identity
 from benchmark.report.robustness.numbers import Estimate
-from benchmark.report.robustness.page import MEANING, label
+from benchmark.report.robustness.page import MEANING, label, with_facts
 from benchmark.report.robustness.summary import Summary
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def write_figures(summary: Summary, folder: Path, stem: str) -> list[Path]:
         ("subgroups", summary.keys, subgroup_rows, draw_subgroups),
     ):
         if there:
-            header, *cells = rows(summary)
+            header, *cells = with_facts(summary, rows(summary))
             # Another reference changes the picture, so the csv names it.
             content = [[*header, "reference"], *([*row, summary.study.name(summary.reference)] for row in cells)]
             written += write_figure(folder, f"{stem}-{name}", content, functools.partial(draw, summary))
@@ -109,7 +109,7 @@ def draw_curve(summary: Summary) -> Figure:
         ends[method] = (places[-1], float(means[-1]))
     _name_lines(axes, summary, ends)
     criteria = summary.study.criteria
-    axes.set_xticks(range(criteria + 1), ["0\nno words", *map(str, range(1, criteria)), f"{criteria}\nall"])
+    axes.set_xticks(range(criteria + 1), ["0\nno finding", *map(str, range(1, criteria)), f"{criteria}\nall"])
     axes.set_ylabel("macro mAP, points")
     axes.set_xlabel(f"stated criteria; band: 95 % of {summary.study.name(summary.reference)}")
     axes.grid(axis="y", color="#DDDDDD", linewidth=0.6)
@@ -129,7 +129,9 @@ def _name_lines(axes: Axes, summary: Summary, ends: dict[Identity, tuple[int, fl
         axes.annotate(
             summary.study.name(method), end, xytext=(ends[method][0] + 0.4, height), color=colour, fontsize=8,
             va="center", fontweight=bold, annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 3},
+            arrowprops={
+                "arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 3, "relpos": (0, 0.5),
+            },
         )  # fmt: skip
 
 

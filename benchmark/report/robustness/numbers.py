@@ -34,7 +34,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Change:
-    """Macro mAP under a condition, and its difference to the canonical one over the seeds and queries of both."""
+    """Macro mAP under a condition, and its difference to the canonical one, over the seeds and queries of both."""
 
     condition: str
     macro: Estimate
@@ -98,8 +98,9 @@ def change(canonical: Answers, other: Answers) -> Change | None:
     if pair is None:
         return None
     before, after, rows = pair
-    difference = _difference(after - before, canonical.strata[rows], _of(canonical.units, rows))
-    return Change(other.condition, macro_estimate(other), difference, *before.shape)
+    strata, units = canonical.strata[rows], _of(canonical.units, rows)
+    difference = _difference(after - before, strata, units)
+    return Change(other.condition, _estimate(after, strata, units), difference, *before.shape)
 
 
 def curve(conditions: Mapping[str, Answers], criteria: int) -> list[Point]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from math import isnan
 
-from benchmark.report.columns import NONE, points, raw, signed_points
+from benchmark.report.columns import NONE, points, raw, signed_points, yes_or_no
 from benchmark.report.formats import csv_text
 from benchmark.report.robustness.answers import Identity
 from benchmark.report.robustness.numbers import DRAWS, FEW, Estimate, Subgroup
@@ -241,7 +241,14 @@ HEADER = [
 def csv(summary: Summary) -> str:
     """Return every number of the page, one a line, shares in [0, 1]."""
     rows = [row for method in summary.methods for row in _rows(summary, method)]
-    return csv_text([HEADER, *rows])
+    return csv_text(with_facts(summary, [HEADER, *rows]))
+
+
+def with_facts(summary: Summary, rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return a header and lines with the data set, and whether it is synthetic, in front."""
+    header, *lines = rows
+    facts = [summary.study.dataset.name, yes_or_no(summary.study.dataset.synthetic)]
+    return [["dataset", "synthetic", *header], *([*facts, *line] for line in lines)]
 
 
 def _rows(summary: Summary, method: Identity) -> Iterator[list[str]]:
