@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -159,7 +160,9 @@ def _report_run(runner: Runner, outcome: Outcome, as_json: bool) -> None:
             _write_trec(chosen, folder)
         except UserError as error:  # an id that TREC files can't hold: what was found stands in the other file
             complain(f"No TREC files were written: {error}", "yellow")
-    words = f"Tables and figures of this run: {folder}. Of all stored runs: python -m benchmark report"
+    runs = runner.config.runs
+    where = "" if runs == RunConfig.model_fields["runs"].default else f" --runs {shlex.quote(str(runs))}"
+    words = f"Tables and figures of this run: {folder}. Of all stored runs: python -m benchmark report{where}"
     err.print(words, markup=False, highlight=False, soft_wrap=True)
 
 

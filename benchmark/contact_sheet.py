@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
@@ -70,16 +71,29 @@ def contact_sheet(dataset: Dataset, cases: Sequence[Case], view: str) -> bytes:
     width, height = TILE[0] + GAP, TILE[1] + CAPTION
     rows = -(-len(cases) // COLUMNS)
     sheet = Image.new("RGB", (min(COLUMNS, len(cases)) * width + GAP, rows * height + GAP), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(TEXT_SIZE)
-    for place, case in enumerate(cases):
+    draw, captions = ImageDraw.Draw(sheet), [_caption(dataset, case) for case in cases]
+    font = _font("".join(captions))
+    for place, (case, text) in enumerate(zip(cases, captions, strict=True)):
         left, top = GAP + place % COLUMNS * width, GAP + place // COLUMNS * height
         sheet.paste(_picture(dataset, case, view), (left, top))
-        lines = (f"{case.id}  {dataset.taxonomy[case.diagnosis]}", case.diagnosis)
-        text = "\n".join(line[:LETTERS] for line in lines)
         draw.multiline_text((left, top + TILE[1]), text, fill="black", font=font, spacing=1)
     buffer = io.BytesIO()
     sheet.save(buffer, "JPEG", quality=88)
     return buffer.getvalue()
+
+
+def _caption(dataset: Dataset, case: Case) -> str:
+    lines = (f"{case.id}  {dataset.taxonomy[case.diagnosis]}", case.diagnosis)
+    return "\n".join(line[:LETTERS] for line in lines)
+
+
+def _font(text: str) -> Any:
+    """Return Pillow's own font, or for letters that it lacks the one that comes with matplotlib."""
+    if text.isascii():
+        return ImageFont.load_default(TEXT_SIZE)
+    from matplotlib import get_data_path
+
+    return ImageFont.truetype(Path(get_data_path()) / "fonts/ttf/DejaVuSans.ttf", TEXT_SIZE)
 
 
 def _picture(dataset: Dataset, case: Case, view: str) -> Image.Image:

@@ -16,7 +16,7 @@ from benchmark.interfaces import Dataset
 from benchmark.protocol import chosen_views
 from benchmark.registry import Registry
 from benchmark.resolve import dataset_name, make_dataset
-from benchmark.store import slug
+from benchmark.store import distinct_slug
 from benchmark.tally import as_rows, markdown, tallies
 
 
@@ -48,7 +48,7 @@ def preview_command(
     cases = choose(dataset, group, criteria, number, view)
     content = contact_sheet(dataset, cases, view)
     open_folder(folder)
-    path = folder / f"{'-'.join(slug(part) for part in (label, view, group or 'all', *criteria))}.jpg"
+    path = folder / f"{'-'.join(distinct_slug(part) for part in (label, view, group or 'all', *criteria))}.jpg"
     write_atomic(path, content)
     out.print(f"{len(cases)} cases: {path}", markup=False, highlight=False, soft_wrap=True)
 

@@ -205,6 +205,8 @@ def open_image(path: Path) -> Image.Image:
             return eight_bits(ImageOps.exif_transpose(image), path).convert("RGB")
     except Image.DecompressionBombError as error:
         raise UserError(f"{path}: too many pixels ({error}); resize the picture first.") from error
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise UserError(f"There is no picture {str(path)!r}: give the path of a picture.") from error
     except (OSError, SyntaxError, ValueError, struct.error) as error:
         raise UserError(
             f"{path}: can't be read as a picture ({error}). Replace the file by an intact copy; "

@@ -73,8 +73,8 @@ def write_atomic(path: Path, content: bytes) -> None:
     except OSError as error:
         _remove(temporary)
         raise UserError(
-            f"Can't write {path}: {error.strerror}. Make room or choose another folder (--runs, --cache); "
-            "what is already stored is kept."
+            f"Can't write {path}: {error.strerror}. Make room, or name another folder (--runs, --cache, --out); what "
+            "is already stored is kept."
         ) from error
 
 

@@ -72,7 +72,7 @@ def read_queries(path: Path) -> OwnQueries:
     """
     path = path.expanduser()
     try:
-        rows = path.read_text(encoding="utf-8-sig").splitlines()
+        rows = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise UserError(f"--queries {path}: {why}. Give a file with a JSON object a line: id, image, text.") from error
@@ -107,8 +107,10 @@ def _read_line(path: Path, number: int, row: str, lines: dict[str, Line], proble
 def _first_problem(error: ValidationError) -> str:
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "string_pattern_mismatch":
+        return "the id holds a space: write it without." if place == "id" else "the text is blank: write words."
     if first["type"] == "json_invalid":
-        return f"not a JSON object ({first['msg']}). Write for example " + (
+        return f"not a whole JSON object on one line ({first['msg']}). Write for example " + (
             '{"id": "q1", "image": "q1.jpg", "text": "blue-whitish veil"}.'
         )
     if first["type"] == "extra_forbidden":

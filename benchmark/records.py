@@ -136,7 +136,9 @@ class TrainingRecord(Strict):
 
 
 class EvaluationRecord(Strict):
-    """One ranking of one trained method, with all that a table says of it."""
+    """One ranking of one trained method, with all that a table says of it. ``taught`` is the fingerprint of the data
+    set that taught, where another one is searched.
+    """
 
     schema_version: int = SCHEMA
     key: str
@@ -151,6 +153,7 @@ class EvaluationRecord(Strict):
     sources: dict[str, str]
     environment: dict[str, str]
     files: dict[str, str]
+    taught: str = ""
 
     @property
     def table(self) -> tuple[str, ...]:

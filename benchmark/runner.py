@@ -250,6 +250,7 @@ class Runner:
             key=unit.key,
             training_key=unit.training_key,
             dataset=session.searched_info,
+            taught=session.dataset_info.fingerprint if config.test else "",
             protocol=protocol_info,
             judgments=judgments,
             **shared,

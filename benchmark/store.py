@@ -241,6 +241,11 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9.=]+", "-", name.lower()).strip("-")
 
 
+def distinct_slug(name: str) -> str:
+    """Return the same; a few letters of a digest tell names apart that differ in letters which it can't keep."""
+    return slug(name) if name.isascii() else f"{slug(name)}-{digest(name)[:6]}".strip("-")
+
+
 def _read_record(path: Path, model: type[R], expected: tuple[str, ...]) -> R:
     file = path / "record.json"
     try:

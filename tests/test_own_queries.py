@@ -76,10 +76,10 @@ def test_the_name_of_a_list_follows_its_content(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("{'id': 1}", "line 2: not a JSON object"),
+        ("{'id': 1}", "line 2: not a whole JSON object on one line"),
         ('{"id": "b", "text": "thin"}', "line 2: the key 'image' is missing"),
-        ('{"id": "b", "image": "a.png", "text": " "}', "line 2: text: String should match"),
-        ('{"id": "b c", "image": "a.png", "text": "thin"}', "line 2: id: String should match"),
+        ('{"id": "b", "image": "a.png", "text": " "}', "line 2: the text is blank"),
+        ('{"id": "b c", "image": "a.png", "text": "thin"}', "line 2: the id holds a space"),
         ('{"id": "b", "image": "a.png", "txt": "thin", "text": "x"}', "unknown key 'txt'. Did you mean text"),
         ('{"id": "b", "image": "gone.png", "text": "thin"}', "there is no picture"),
         ('{"id": "a", "image": "a.png", "text": "thin"}', "the id 'a' occurs twice"),

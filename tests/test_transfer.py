@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.records import DatasetInfo, ProtocolInfo
+from benchmark.report.table import conditions_folder
 from tests.conftest import FAST, ROOT, Command
+from tests.datasets.fake_folder import set_cell, write_folder
 
 TOY = ROOT / "tests" / "toy.py"
 OTHER = """
@@ -67,6 +70,31 @@ def test_another_dataset_is_searched_with_the_weights_of_the_first(
     page = (tmp_path / "runs/report/html/other.html").read_text()
     assert "--train toy" in page
     assert "--test other" in page
+
+
+def test_rows_that_other_data_taught_never_share_a_table(tmp_path: Path, benchmark: Command) -> None:
+    """Two folders of one name teach; what is searched is the same."""
+    for number, place in enumerate(("a/school", "b/school", "searched")):
+        write_folder(tmp_path / place)
+        set_cell(tmp_path / place, 0, "edge", "sharp" if number else "blurred")
+    for place, method in (("a", "text-only"), ("b", "late-fusion")):
+        words = ("--train", f"folder:{place}/school", "--test", "folder:searched", "--methods", method)
+        done = benchmark(*RUN, *words, "--seeds", "0", "--no-controls")
+        assert done.returncode == 0, done.stderr
+    done = benchmark("report", "--plugin", str(TOY))
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "runs/report").glob("folder-searched/case-search/*trained-on=folder-school/leaderboard.md")
+    board = path.read_text()
+    assert "| late-fusion" in board and "| text-only" not in board
+    assert "training are others than those of the newest rows: text-only (mean-colour)" in board
+
+
+def test_data_sets_of_like_names_that_taught_have_folders_of_their_own() -> None:
+    bare = ProtocolInfo(task="case-search", evaluate="test", fold=None)
+    dataset = DatasetInfo(name="toy", fingerprint="f", synthetic=True, citation="c")
+    names = ("folder:Meine Fälle", "folder:Meine Fölle", "toy")
+    folders = [str(conditions_folder(bare.model_copy(update={"trained_on": name}), dataset)) for name in names]
+    assert len(set(folders)) == 3 and folders[2] == "trained-on=toy"
 
 
 def test_another_content_of_what_is_searched_is_ranked_anew(

@@ -12,7 +12,9 @@ from benchmark.flags import AsJson, Cache, Plugins, Root, Runs
 
 def explain(
     query: Annotated[str, typer.Option(help="Id of a query: its case, e.g. one of `data preview`.")],
-    method: Annotated[str | None, typer.Option(help="Method or row of a table [default: the first of a run].")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="Method or row of a table [default: the first that `run` takes].")
+    ] = None,
     dataset: Annotated[str | None, typer.Option(help="Dataset of the run [default: that of the newest run].")] = None,
     root: Root = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the run [default: the newest run's].")] = None,

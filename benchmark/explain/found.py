@@ -46,13 +46,21 @@ def find_run(store: Store, query: str, method: str, dataset: str | None, seed: i
 
 def _asking(store: Store, query: str, method: str, stored: list[tuple[Path, EvaluationRecord]]) -> Found:
     asked: dict[str, None] = {}
+    own = False
     for path, record in stored:
-        if record.protocol.queries or record.protocol.without:
-            continue  # a user's own picture and words aren't stored; a mean one was asked, not the query's
         judgments = store.judgments(record.judgments)
+        if record.protocol.queries or record.protocol.without:
+            # A user's own picture and words aren't stored; a mean one was asked, not the query's.
+            own = own or bool(record.protocol.queries and query in judgments.query_ids)
+            continue
         if query in judgments.query_ids:
             return path, record, judgments
         asked.update(dict.fromkeys(judgments.query_ids))
+    if own:
+        raise UserError(
+            f"--query {query} is one of your own, whose picture and words are not stored. Build an index of the method "
+            "and ask it with both: python -m benchmark search --image FILE --text WORDS."
+        )
     near = difflib.get_close_matches(query, asked, n=3) or list(asked)[:3]
     examples = f"{len(asked):,} queries are stored, e.g. {', '.join(near)}" if near else "only your own are stored"
     raise UserError(f"--query {query}: no stored run of {method} asks it; {examples}.")

@@ -23,7 +23,7 @@ from benchmark.masks.measures import Region
 from benchmark.records import EvaluationRecord
 from benchmark.report.columns import raw
 from benchmark.report.formats import csv_text
-from benchmark.store import slug
+from benchmark.store import distinct_slug, slug
 
 SYNTHETIC = "SYNTHETIC: all pictures are drawn by a program; nothing here says how a method does on real ones."
 REAL = (
@@ -90,7 +90,7 @@ def write_explained(explained: Explained, folder: Path) -> Path:
         UserError: a picture can't be read, or the folder can't be written.
     """
     record = explained.record
-    target = folder / f"{slug(explained.query)}-{slug(record.method.row)}-s{record.seed}"
+    target = folder / f"{distinct_slug(explained.query)}-{slug(record.method.row)}-s{record.seed}"
     headings = [f"Query: {_named(explained.dataset, explained.asking)}"]
     headings += [f"{one.rank}. {_named(explained.dataset, one.case)}" for one in explained.candidates]
     cases = [explained.asking, *(one.case for one in explained.candidates)]

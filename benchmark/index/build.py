@@ -17,7 +17,7 @@ from benchmark.explain.places import ignored_by_git, repository_of
 from benchmark.features import Progress, open_image
 from benchmark.files import hash_files, only_writer
 from benchmark.index.descriptors import embed_wordings
-from benchmark.index.folder import NEUTRAL, WEIGHTS, WORDINGS, IndexFolder
+from benchmark.index.folder import NEUTRAL, WEIGHTS, WORDINGS, IndexFolder, refuse_foreign
 from benchmark.index.model import SearchModel, mean_features, pack_features, refuse_unsearchable
 from benchmark.index.records import IndexedCase, Manifest, Recipe, gathered_facts, model_fingerprint
 from benchmark.index.searcher import open_searcher
@@ -33,6 +33,8 @@ from benchmark.session import Session
 
 FLAG = "--index"
 BATCH = 16
+ADDED = "added"
+"""The split of a case that ``--add`` brought."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ def build(
     refuse_unsearchable(plan)
     path, training = find_training(_wanted(session, plan, view))
     weights = (path / WEIGHTS).read_bytes()
+    refuse_foreign(target.folder)
     _refuse_other_place(folder, target)
     _refuse_repository(session, target.folder)
     eyes = eyes_of_run(session, training)
@@ -139,6 +142,25 @@ def _refuse_other_place(folder: IndexFolder, target: Target) -> None:
         if (place.kind, place.uri) != (target.kind, target.uri):
             held = f"{place.kind}{f' at {place.uri}' if place.uri else ''}"
             raise UserError(f"{folder.path} holds an index in {held}. Choose another folder with {FLAG}, or remove it.")
+        _refuse_added(folder)
+
+
+def _refuse_added(folder: IndexFolder) -> None:
+    """Building again would drop the cases that the user added."""
+    manifest = folder.manifest()
+    try:
+        store = folder.opened(manifest)
+    except UserError:  # damaged: building it again is the way out
+        return
+    try:
+        (found,) = store.search(np.zeros((1, manifest.width), dtype=np.float32), 1, {"split": ADDED})
+    finally:
+        store.close()
+    if found:
+        raise UserError(
+            f"{folder.path} holds cases that --add brought, e.g. {found[0].case.id!r}; building again would drop them. "
+            f"Choose another folder with {FLAG}, or --delete them first and --add them after."
+        )
 
 
 def _refuse_repository(session: Session, folder: Path) -> None:
@@ -188,6 +210,11 @@ def add(
     IndexFolder(path).manifest()  # which says where there is none
     lines = _read_lines(file)
     pictures = [(file.parent / line.image).resolve() for line in lines]
+    for line, picture in zip(lines, pictures, strict=True):
+        if not picture.is_file():
+            raise UserError(
+                f"--add {file}: case {line.id!r}: there is no picture {picture}; `image` is relative to the file."
+            )
     hashes = hash_files(pictures)
     with only_writer(path, FLAG):
         searcher = open_searcher(path, plugins, cache_folder(cache))
@@ -203,7 +230,7 @@ def add(
                 id=line.id,
                 group=line.group,
                 diagnosis=line.diagnosis,
-                facts={"split": "added", "group": line.group, "diagnosis": line.diagnosis, **line.facts},
+                facts={"split": ADDED, "group": line.group, "diagnosis": line.diagnosis, **line.facts},
                 picture=str(picture),
                 sha256=content,
             )
@@ -214,7 +241,7 @@ def add(
 
 def _read_lines(file: Path) -> list[NewCase]:
     try:
-        rows = [row for row in file.read_text(encoding="utf-8-sig").splitlines() if row.strip()]
+        rows = [row for row in file.read_text(encoding="utf-8-sig").split("\n") if row.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"--add {file}: can't be read ({error}). Give a file with a JSON object a line.") from error
     lines: dict[str, NewCase] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,10 @@ class IndexRequest:
 
 def index_command(request: IndexRequest, as_json: bool) -> None:
     """Build an index, or change one, and say what it holds now."""
-    if (request.add or request.delete) and request.flags["methods"]:
+    changes = bool(request.add) or request.delete is not None
+    if changes and request.flags["methods"]:
         raise UserError("--add and --delete change an index that is there; leave --method out.")
-    manifest, folder = _changed(request) if request.add or request.delete else _built(request)
+    manifest, folder = _changed(request) if changes else _built(request)
     summary = {
         "index": str(folder),
         "method": manifest.method,
@@ -70,7 +72,8 @@ def index_command(request: IndexRequest, as_json: bool) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    out.print(f'Try: python -m benchmark search --index {folder} --text "..."', markup=False, soft_wrap=True)
+    where = shlex.quote(str(folder))
+    out.print(f'Try: python -m benchmark search --index {where} --text "..."', markup=False, soft_wrap=True)
 
 
 def _changed(request: IndexRequest) -> tuple[Manifest, Path]:
@@ -78,6 +81,8 @@ def _changed(request: IndexRequest) -> tuple[Manifest, Path]:
         raise UserError("--add and --delete need --index: the folder of the index to change.")
     cache = request.flags["cache"]
     gone = [name.strip() for name in (request.delete or "").split(",") if name.strip()]
+    if request.delete is not None and not gone:
+        raise UserError("--delete names no case: give ids, comma-separated.")
     if request.add:
         return add(request.folder, request.add, request.plugins, cache, gone), request.folder
     return delete(request.folder, gone), request.folder
@@ -135,6 +140,7 @@ class SearchRequest:
 def search_command(request: SearchRequest, as_json: bool) -> None:
     """Search once and print what was found: a table, or JSON."""
     filters = parse_filters(request.filters)
+    _refuse_text(request.text)
     picture = open_image(request.image) if request.image else None
     searcher = open_searcher(request.folder, request.plugins, request.cache)
     own = sha256(request.image) if request.image else ""
@@ -158,6 +164,13 @@ def search_command(request: SearchRequest, as_json: bool) -> None:
         out.print("Read as: " + "; ".join(one.sentence() for one in understood), markup=False, highlight=False)
     out.print(_table(searcher, hits))
     out.print(NOTICE, style="dim", markup=False)
+
+
+def _refuse_text(text: str | None) -> None:
+    if text is not None and not text.strip():
+        raise UserError("--text is empty: write words, or leave it out and ask with a picture alone.")
+    if text and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise UserError("--text holds bytes that are no UTF-8: write it in a terminal whose encoding is UTF-8.")
 
 
 def parse_filters(given: tuple[str, ...]) -> dict[str, str]:
@@ -208,12 +221,20 @@ def _table(searcher: Searcher, hits: list[Hit]) -> Table:
     for column in ("score", *codes.values()):
         table.add_column(column, justify="right", no_wrap=True)
     for rank, hit in enumerate(hits, start=1):
-        name = f"{hit.case.id} *" if hit.same_picture else hit.case.id
+        marks = [mark for mark, there in (("*", hit.same_picture), ("†", _taught(hit))) if there]
+        name = " ".join([hit.case.id, *marks])
         numbers = [f"{100 * value:.1f}" for value in (hit.score, *hit.parts.values())]
         table.add_row(str(rank), escape(name), escape(hit.case.diagnosis), *numbers)
     if any(hit.same_picture for hit in hits):
-        table.caption = f"{caption} * has the query's own picture."
+        caption += " * has the query's own picture."
+    if any(map(_taught, hits)):
+        caption += " † of train or valid: the method has learnt from it or was chosen by it."
+    table.caption = caption
     return table
+
+
+def _taught(hit: Hit) -> bool:
+    return hit.case.facts.get("split") in ("train", "valid")
 
 
 def short_names(names: list[str]) -> dict[str, str]:

@@ -82,7 +82,7 @@ class FaissStore(VectorStore):
     def tidy(self, keep: Place) -> None:
         """Remove the other states."""
         for state in (self.folder / STATES).glob("*"):
-            if state.name != keep.name:
+            if state.name != keep.name and state.name.isdigit():
                 shutil.rmtree(state, ignore_errors=True)
 
     def search(self, queries: Vectors, k: int, filters: Filters) -> list[list[Found]]:

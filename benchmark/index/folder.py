@@ -12,6 +12,7 @@ A process that dies in the middle leaves the manifest, and so the index, as it w
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,8 @@ from benchmark.store import as_json
 MANIFEST, MODELS = "manifest.json", "models"
 WEIGHTS, NEUTRAL, WORDINGS = "weights.safetensors", "neutral.safetensors", "wordings.safetensors"
 EXPERTS = "experts.safetensors"
+OWN = re.compile(r"\.lock|manifest\.json|\..+\.tmp|models(/[0-9a-f]{16})?|states(/\d+)?|milvus\.db.*|\.milvus.*")
+"""What an index writes into its folder, also before it was ever whole."""
 
 
 class IndexFolder:
@@ -95,7 +98,7 @@ class IndexFolder:
         write_atomic(self.path / MANIFEST, as_json(manifest.model_dump(mode="json")))
         store.tidy(manifest.place)
         for model in (self.path / MODELS).glob("*"):
-            if model != self.model(manifest.files):
+            if model != self.model(manifest.files) and OWN.fullmatch(f"{MODELS}/{model.name}"):
                 shutil.rmtree(model, ignore_errors=True)
 
     def add(self, cases: Sequence[IndexedCase], vectors: Vectors, gone: Sequence[str] = ()) -> Manifest:
@@ -143,6 +146,17 @@ class IndexFolder:
         manifest = manifest.model_copy(update={"place": store.delete(ids), "count": manifest.count - len(there)})
         self.commit(manifest, store)
         return manifest
+
+
+def refuse_foreign(path: Path) -> None:
+    """Raise ``UserError`` where a folder holds what no index wrote: what an index no longer needs is deleted there."""
+    inside = [*path.glob("*"), *path.glob(f"{MODELS}/*"), *path.glob("states/*")]
+    names = sorted(str(one.relative_to(path)) for one in inside)
+    foreign = [name for name in names if not OWN.fullmatch(name)]
+    if foreign:
+        raise UserError(
+            f"{path} holds {foreign[0]!r}, which is no part of an index. Give an index a folder of its own: --index."
+        )
 
 
 def refuse_other_encoder(path: Path, recorded: EncoderInfo, image: str, text: str) -> None:

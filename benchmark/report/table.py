@@ -120,7 +120,8 @@ def other_conditions(protocol: ProtocolInfo, dataset: DatasetInfo) -> dict[str, 
 def conditions_folder(protocol: ProtocolInfo, dataset: DatasetInfo) -> Path:
     """Return e.g. ``gallery=archive,view=clinical``, or an empty path for the default conditions."""
     other = other_conditions(protocol, dataset)
-    return Path(",".join(slug(f"{name.replace('_', '-')}={value}") for name, value in other.items()))
+    parts = {name: safe_name(value) if name == "trained_on" else value for name, value in other.items()}
+    return Path(",".join(slug(f"{name.replace('_', '-')}={value}") for name, value in parts.items()))
 
 
 def from_runs(folder: Path) -> list[Evaluated]:
@@ -206,8 +207,10 @@ def select(evaluations: Sequence[Evaluated]) -> tuple[list[Evaluated], list[str]
 
 
 def comparable(record: EvaluationRecord, other: EvaluationRecord) -> bool:
-    """Whether two records come from the same data, the same encoder and the same shared training."""
-    trainings = [one.training for one in (record, other) if one.method.trained]
+    """Whether two records come from the same data, the same encoder and, where both were trained, the same lessons and
+    shared training.
+    """
+    trainings = [(one.training, one.taught) for one in (record, other) if one.method.trained]
     return (
         record.dataset.fingerprint == other.dataset.fingerprint
         and (record.encoder.image_fingerprint, record.encoder.text_fingerprint)
@@ -228,7 +231,7 @@ def stale(record: EvaluationRecord) -> tuple[str, ...]:
 
 def _table(evaluations: Sequence[Evaluated]) -> Table:
     chosen, outdated = select(evaluations)
-    why = "Left out, because data, judgments, encoder or shared training have changed since"
+    why = "Left out, because data, judgments, encoder or training are others than those of the newest rows"
     notes = [f"{why}: {', '.join(outdated)}."] if outdated else []
     judgments: dict[int | None, Judgments] = {}
     rows: dict[tuple[str, str], list[Evaluated]] = {}

@@ -107,10 +107,13 @@ def undecodable(images: Mapping[Path, str]) -> Iterator[Problem]:
 
 
 def _decode(path: Path) -> str:
-    """Return why a picture can't be decoded to its last row, or an empty string."""
+    """Return why a picture can't be decoded to its last row or has no 8 bits a channel, or an empty string."""
+    from benchmark.features import eight_bits  # with torch, for which nobody who lists data sets should wait
+
     try:
         with Image.open(path) as image:
             image.load()
+            eight_bits(image, Path(path.name))
     except Exception as error:  # a damaged file can raise nearly anything from inside a decoder
         return str(error) or type(error).__name__
     return ""

@@ -1,6 +1,7 @@
 """A folder of the user's own: what is read, what is inferred, and a whole run on pictures of another kind."""
 
 import json
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from PIL import Image
 from benchmark.errors import UserError
 from benchmark.interfaces import CriticalGroup, Phrases
 from benchmark.rendering import UNSTATED, render
+from plugins.datasets.folder.contents import read_contents
+from plugins.datasets.folder.declaration import read_declaration
 from plugins.datasets.folder.splits import assign_splits
 from plugins.datasets.folder.wording import ABSENT, PRESENT, phrases
 from plugins.datasets.tables import Row
@@ -226,6 +229,23 @@ def test_a_criterion_that_repeats_the_diagnosis_is_pointed_out(root: Path) -> No
     rows = read_rows(root)
     add_column(root, "hollow", ["yes" if row[2] == "ring" else "no" for row in rows[1:]])
     assert "look at hollow: one value in each group" in details(root)["texts"]
+    # A treatment: two values in each group, none of them in another one.
+    dose = [f"{'cream' if row[2] == 'ring' else 'knife'} {number % 2}" for number, row in enumerate(rows[1:])]
+    add_column(root, "treatment", dose)
+    rings = [f"dose {row[2]} {number % 2}" for number, row in enumerate(rows[1:])]
+    add_column(root, "dose", rings)
+    assert "look at hollow, dose:" in details(root)["texts"], "knife is for crosses and discs, so it tells less"
+
+
+def test_letters_that_a_mac_composes_otherwise_are_the_same(root: Path) -> None:
+    set_cell(root, 0, "diagnosis", unicodedata.normalize("NFD", "Nävus"))
+    set_cell(root, 1, "diagnosis", unicodedata.normalize("NFC", "Nävus"))
+    name = unicodedata.normalize("NFD", "pictures/für.png")
+    (root / "pictures/00.png").rename(root / name)
+    set_cell(root, 0, "image", unicodedata.normalize("NFC", name))
+    cases = read_contents(root, read_declaration(root))
+    assert not cases.problems
+    assert {row.cells["diagnosis"] for row in cases.rows[:2]} == {"Nävus"}
 
 
 # ------------------------------------------------------------------------------------------------------ runs

@@ -4,7 +4,9 @@ import csv
 import io
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from benchmark.errors import UserError
 from benchmark.interfaces import DatasetContext
@@ -136,6 +138,22 @@ def test_verify_decodes_every_picture_and_finds_copies(root: Path) -> None:
     assert "line 9, column image: the same picture as cases.csv, line 8, column image: leave one out" in found
     assert "line 11, column image:" in found and "can't be decoded" in found
     assert len(failures(root)) == 1
+
+
+def test_copies_are_refused_by_a_run_as_by_verify(root: Path) -> None:
+    (root / "pictures" / "07.png").write_bytes((root / "pictures" / "06.png").read_bytes())
+    assert "line 9, column image: the same picture as cases.csv, line 8, column image" in refusal(root)
+
+
+def test_a_picture_whose_range_nobody_knows_is_found_by_verify(root: Path) -> None:
+    Image.fromarray(np.ones((8, 8), dtype=np.float32)).save(root / "pictures" / "float.tiff")
+    set_cell(root, 5, "image", "pictures/float.tiff")
+    assert "line 7, column image" in (found := failures(root)["images"]) and "mode F has no known range" in found
+
+
+def test_a_path_as_windows_writes_it(root: Path) -> None:
+    set_cell(root, 5, "image", "pictures\\05.png")
+    assert "write / between folder and file" in refusal(root)
 
 
 # ------------------------------------------------------------------------------------------------- the splits

@@ -91,11 +91,14 @@ INDEX, SEARCH = ("index", *ASK, "--runs", "RUNS", "--method"), ("search", "--ind
         ((*INDEX, "tirg", "--delete", "a"), ("leave --method out",)),
         (("index", *ASK), ("--method NAME",)),
         (("index", "--delete", "a"), ("need --index",)),
+        (("index", "--index", "TOY", "--delete", " "), ("--delete names no case",)),
+        ((*SEARCH, "--text", "  "), ("--text is empty",)),
+        ((*SEARCH, "--text", "\udcff\udcfe"), ("no UTF-8",)),
         (("search", "--index", "nowhere", "--text", "x"), ("There is no index in nowhere", "index --method")),
         (SEARCH, ("a picture, a text or both",)),
         ((*SEARCH, "--text", "x", "--filter", "border"), ("write FACT=VALUE",)),
         ((*SEARCH, "--text", "x", "--filter", "spot=dark", "--filter", "spot=none"), ("was given before",)),
-        ((*SEARCH, "--image", "nowhere.png"), ("nowhere.png",)),
+        ((*SEARCH, "--image", "nowhere.png"), ("There is no picture 'nowhere.png'",)),
         (("serve", "--index", "TOY", "--host", "0.0.0.0"), ("Set a token",)),
         (("serve", "--index", "TOY", "--token", "short"), ("at least 12",)),
         (("speed", "--index", "TOY", "--steps", "sprint"), ("latency, scale, serve",)),
@@ -129,6 +132,46 @@ def test_a_case_is_replaced_whole_or_not_at_all(own_index: Path, toy_page: Path,
     assert CliRunner().invoke(app, [*replace, str(new)]).exit_code == 0
     assert IndexFolder(own_index).manifest().count == 72
     assert open_searcher(own_index).store.get(["toy-7"])[0].case.diagnosis == "mended"
+
+
+def test_cases_that_were_added_are_not_lost_to_a_rebuild(own_index: Path, toy_page: Path, tmp_path: Path) -> None:
+    shutil.copy(toy_page.parents[3] / "cache" / "toy" / "7.png", tmp_path / "mine.png")
+    (tmp_path / "new.jsonl").write_text(json.dumps({"id": "mine", "image": "mine.png"}))
+    building.add(own_index, tmp_path / "new.jsonl")
+    with pytest.raises(UserError, match=r"holds cases that --add brought, e\.g\. 'mine'; building again would drop them"):
+        build_toy(toy_page, own_index)
+    assert "mine" in ids(own_index)
+    (tmp_path / "new.jsonl").write_text(json.dumps({"id": "other", "image": "gone.png"}))
+    with pytest.raises(UserError, match=r"case 'other': there is no picture .*gone\.png"):
+        building.add(own_index, tmp_path / "new.jsonl")
+    building.delete(own_index, ["mine"])
+    build_toy(toy_page, own_index)
+    assert "mine" not in ids(own_index)
+
+
+@pytest.mark.parametrize("kept", ["models/thesis/w.pt", "states/bayern/x.csv", "photo.jpg"])
+def test_a_folder_with_other_files_is_no_place_for_an_index(toy_page: Path, tmp_path: Path, kept: str) -> None:
+    (tmp_path / "mine" / kept).parent.mkdir(parents=True)
+    (tmp_path / "mine" / kept).write_text("years of work")
+    with pytest.raises(UserError, match=r"is no part of an index\. Give an index a folder of its own"):
+        build_toy(toy_page, tmp_path / "mine")
+    assert (tmp_path / "mine" / kept).read_text() == "years of work"
+
+
+@pytest.mark.parametrize("kept", ["models/thesis/w.pt", "states/bayern/x.csv"])
+def test_what_no_index_wrote_is_never_deleted(own_index: Path, kept: str) -> None:
+    (own_index / kept).parent.mkdir(parents=True)
+    (own_index / kept).write_text("years of work")
+    building.delete(own_index, ["toy-7"])
+    assert (own_index / kept).read_text() == "years of work"
+
+
+def test_a_case_that_taught_the_method_is_marked(toy_index: Path) -> None:
+    for split, marked in (("train", True), ("test", False)):
+        asked = ["search", "--index", str(toy_index), "--text", "thick border", "--filter", f"split={split}"]
+        done = CliRunner().invoke(app, asked)
+        assert done.exit_code == 0, done.output
+        assert ("†" in done.output) == marked
 
 
 def test_a_folder_that_is_no_index_stays_as_it_is(tmp_path: Path) -> None:

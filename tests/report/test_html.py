@@ -20,7 +20,7 @@ from benchmark.records import EncoderInfo
 from benchmark.registry import load_registry
 from benchmark.report import from_published, from_runs, leaderboards
 from benchmark.report.html import Surroundings, browser, write_pages
-from benchmark.report.html.attention import upsampled
+from benchmark.report.html.attention import Looker, upsampled
 from benchmark.report.html.browser import drawn_dataset, spread_over_groups
 from benchmark.report.html.cards import stated
 from benchmark.report.html.cells import choices, sort_key
@@ -317,6 +317,19 @@ def test_the_command_of_a_users_own_folder_names_the_folder_once():
     assert "--dataset folder:FOLDER" in command([one_folder], registry, "ours")
     assert notes(one_folder, registry)[-2:-1] == ["FOLDER is where folder:rings lies on your machine."]
     assert not [sentence for sentence in notes(one_folder, registry) if "DERMCIR_FOLDER" in sentence]
+
+
+def test_the_command_of_two_folders_names_both():
+    cases = {"name": "folder:rings", "fingerprint": "f", "synthetic": False, "citation": "c"}
+    two = record(dataset=cases, protocol={"trained_on": "folder:school"})
+    registry = load_registry()
+    written = command([two], registry, "ours")
+    assert "--train folder:TRAINING_FOLDER" in written and "--test folder:FOLDER" in written
+    told = notes(two, registry)
+    assert "FOLDER is where folder:rings lies on your machine." in told
+    assert "TRAINING_FOLDER is where folder:school lies on your machine." in told
+    with pytest.raises(UserError, match="where these folders lie is not stored"):
+        Looker(Surroundings(registry), two).session()
 
 
 def test_queries_are_spread_over_groups():

@@ -222,7 +222,7 @@ def test_trainings_never_mix_whatever_came_last():
     for last in ([], [evaluated(plain, ranking(3, 3, 3, 3), PAIRS)]):
         (table,) = tables([*made, *last])
         assert {row.method.row: row.seeds for row in table.rows}["rival"] == (1,)
-        assert "shared training have changed since: rival (packaged)" in table.notes[0]
+        assert "others than those of the newest rows: rival (packaged)" in table.notes[0]
 
 
 def test_judgments_never_mix_and_what_is_left_out_is_named():

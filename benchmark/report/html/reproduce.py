@@ -21,6 +21,9 @@ from benchmark.report.html.surroundings import (
 )
 from benchmark.report.wording import spans
 
+FOLDER, TAUGHT = "FOLDER", "TRAINING_FOLDER"
+"""What stands for the user's folders of the cases that are searched, and of those that taught."""
+
 
 def command(records: Sequence[EvaluationRecord], registry: Registry, reference: str) -> str:
     """Return the shell command that makes the row of ``records`` (its seeds and folds), one flag a line.
@@ -53,10 +56,11 @@ def notes(record: EvaluationRecord, registry: Registry) -> list[str]:
         found.append(f"Made from `{commit}`: no clean commit that could be checked out.")
     dataset = registry.components["datasets"].get(dataset_component(record.dataset.name))
     variable = _root_variable(dataset)
-    if variable and ":FOLDER" not in _data_flag(record.dataset.name):
+    if variable and ":" not in _data_flag(record.dataset.name, FOLDER):
         found.append(f"It needs your own copy of the data: set `{variable}` to its folder.")
-    if ":FOLDER" in _data_flag(record.dataset.name) + _data_flag(record.protocol.trained_on):
-        found.append(f"FOLDER is where {record.dataset.name} lies on your machine.")
+    for label, word in ((record.dataset.name, FOLDER), (record.protocol.trained_on, TAUGHT)):
+        if f":{word}" in _data_flag(label, word):
+            found.append(f"{word} is where {label} lies on your machine.")
     if record.protocol.queries:
         found.append(f"QUERIES is the file of own queries ({record.protocol.queries}); the record holds its name only.")
     if record.protocol.excluded:
@@ -67,15 +71,15 @@ def notes(record: EvaluationRecord, registry: Registry) -> list[str]:
 
 
 def _data_flags(record: EvaluationRecord) -> Iterator[tuple[str, str]]:
-    searched, taught = _data_flag(record.dataset.name), _data_flag(record.protocol.trained_on)
+    searched, taught = _data_flag(record.dataset.name, FOLDER), _data_flag(record.protocol.trained_on, TAUGHT)
     yield from (("--train", taught), ("--test", searched)) if taught else (("--dataset", searched),)
     if record.protocol.queries:
         yield "--queries", "QUERIES"
 
 
-def _data_flag(label: str) -> str:
-    """Return ``synthetic``, or ``folder:FOLDER`` where the label says more than the component does."""
-    return split_label(label)[0].partition(":")[0] + (":FOLDER" if ":" in split_label(label)[0] else "")
+def _data_flag(label: str, word: str) -> str:
+    """Return ``synthetic``, or ``folder:`` and a word for the folder where the label says more than the component."""
+    return split_label(label)[0].partition(":")[0] + (f":{word}" if ":" in split_label(label)[0] else "")
 
 
 def _protocol_flags(record: EvaluationRecord) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ Nothing here raises for broken data: the dataset decides whether to refuse it or
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -44,7 +45,8 @@ class Contents:
 def read_contents(root: Path, declared: Declaration) -> Contents:
     """Read ``cases.csv`` and find its pictures. Raises nothing."""
     lines, problems = read_lines(root / FILE, FILE, "table")
-    lines = [(place, [cell.strip() for cell in cells]) for place, cells in lines]
+    # A Mac composes letters such as an umlaut otherwise than other systems do; the same word must be one value.
+    lines = [(place, [unicodedata.normalize("NFC", cell.strip()) for cell in cells]) for place, cells in lines]
     lines = lines[:1] + [line for line in lines[1:] if any(line[1])]  # a spreadsheet ends in rows of commas
     views = declared.views or tuple(view for view in VIEWS if lines and view in lines[0][1]) or VIEWS[:1]
     problems = problems or list(_header_problems(lines[0], ("id", *views, "diagnosis"), declared))
@@ -111,6 +113,9 @@ def _add_images(contents: Contents, row: Row, folder: Path) -> Iterator[Problem]
                 yield Problem("images", row.at(view), "is empty: write the path of the picture, or delete the row")
             continue
         path = inside(folder, relative)
+        if path is not None and not os.path.isfile(path):
+            decomposed = inside(folder, unicodedata.normalize("NFD", relative))
+            path = decomposed if decomposed and os.path.isfile(decomposed) else path
         if path is None:
             yield Problem("images", row.at(view), f"{relative!r} leaves the folder {folder}: copy the picture into it")
         elif not os.path.isfile(path):  # pathlib's would raise on a folder that can't be entered
@@ -125,6 +130,8 @@ def _add_images(contents: Contents, row: Row, folder: Path) -> Iterator[Problem]
 
 def _other_spelling(path: Path) -> str:
     """Return a hint where a file of the same name but for capitals or its ending lies beside."""
+    if "\\" in path.name:
+        return "; write / between folder and file, not \\"
     try:
         beside = sorted(path.parent.iterdir())
     except OSError:

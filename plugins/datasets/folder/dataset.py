@@ -31,6 +31,7 @@ from plugins.datasets.tables import Problem, Row, check, counted, undecodable
 
 SHOWN = 10
 LAYOUT = f"It holds {FILE}, with the columns id, image and diagnosis, and the pictures."
+GIVE = "pass --root DIR, or set DERMCIR_FOLDER; after --train and --test write folder:DIR"
 ADVICE = "Put this right; `python -m benchmark data verify folder --root DIR` then checks everything again."
 
 
@@ -78,9 +79,13 @@ class FolderDataset(Dataset):
         return [*self._contents.problems, *self._vocabulary.problems, *self._splits[1]]
 
     def _sound(self) -> Vocabulary:
-        if self._problems:
-            raise UserError(f"The folder {self.root}: {listing(self._problems)}\n{ADVICE}")
+        if problems := self._problems or self._copies:
+            raise UserError(f"The folder {self.root}: {listing(problems)}\n{ADVICE}")
         return self._vocabulary
+
+    @cached_property
+    def _copies(self) -> list[Problem]:
+        return self._same_pictures(set())
 
     @cached_property
     def taxonomy(self) -> dict[str, str]:  # type: ignore[override]
@@ -192,10 +197,11 @@ class FolderDataset(Dataset):
         vocabulary = self._vocabulary
         found = [c.name for c in vocabulary.criteria if telling(c, self._contents.rows, vocabulary.taxonomy)]
         if not found:
-            return "no criterion follows from the group"
+            return "no criterion follows from the group, nor the group from one"
         return (
-            f"look at {', '.join(found)}: one value in each group. If it was derived from the diagnosis, a query's "
-            f"text gives the answer away; then name it under metadata in {declaration.FILE}"
+            f"look at {', '.join(found)}: one value in each group, or each value in one group alone. If it was derived "
+            "from the diagnosis or is known after it, such as a treatment, a query's text gives the answer away; then "
+            f"name it under metadata in {declaration.FILE}"
         )
 
 
@@ -214,13 +220,14 @@ def plain_name(root: Path) -> str:
 def find_root(root: Path | None) -> Path:
     """Return the folder that holds ``cases.csv``; ``UserError`` says what to give or to write."""
     if root is None:
-        raise UserError("Dataset folder needs a folder of yours: pass --root DIR, or set DERMCIR_FOLDER. " + LAYOUT)
+        raise UserError(f"Dataset folder needs a folder of yours: {GIVE}. {LAYOUT}")
     root = root.expanduser()
     if os.path.isfile(root / FILE):  # False for a folder that can't be entered, where pathlib raises
         return root
     if not os.path.isdir(root):
-        raise UserError(f"There is no folder {root}: pass --root DIR, or set DERMCIR_FOLDER. {LAYOUT}")
+        raise UserError(f"There is no folder {root}: {GIVE}. {LAYOUT}")
     tables = sorted(path.name for path in root.glob("*.csv"))
     below = next((path.parent for path in sorted(root.glob(f"*/{FILE}"))), None)
-    hint = f" Did you mean {below}?" if below else f" Is it {tables[0]}? Then rename it." if tables else ""
+    other = [name for name in tables if os.path.isfile(root / name)]
+    hint = f" Did you mean {below}?" if below else f" Is it {other[0]}? Then rename it." if other else ""
     raise UserError(f"No {FILE} in {root}.{hint} {LAYOUT}")

@@ -142,10 +142,13 @@ def _spellings(values: Iterable[str], column: str) -> Iterator[Problem]:
 
 
 def telling(criterion: Criterion, rows: Sequence[Row], taxonomy: Mapping[str, str]) -> bool:
-    """Whether a criterion says no more and no less than a coarser diagnosis: one value a group throughout."""
+    """Whether a criterion follows from the group (one value in each), or the group from every stated value of it."""
     values: dict[str, set[str]] = {}
+    groups: dict[str, set[str]] = {}
     for row in rows:
-        values.setdefault(taxonomy[row.cells["diagnosis"]], set()).add(value_of(row, criterion.name))
-    return (
-        len(values) > 1 and len(set.union(*values.values())) > 1 and all(len(found) == 1 for found in values.values())
-    )
+        group, value = taxonomy[row.cells["diagnosis"]], value_of(row, criterion.name)
+        values.setdefault(group, set()).add(value)
+        groups.setdefault(value, set()).add(group)
+    follows = all(len(found) == 1 for found in values.values())
+    stated = [found for value, found in groups.items() if value != UNKNOWN]
+    return len(values) > 1 and len(groups) > 1 and (follows or all(len(found) == 1 for found in stated))
