@@ -38,7 +38,8 @@ from benchmark.resolve import dataset_name, make_dataset
 from benchmark.runner import Outcome, Runner, Unit
 from benchmark.session import Session
 from benchmark.soundness import common_checks
-from benchmark.store import slug
+from benchmark.store import distinct_slug, slug
+from benchmark.tasks import CASE_SEARCH
 from benchmark.teaching import teach_all
 from benchmark.units import Result
 from benchmark.vision import TaughtVision
@@ -93,6 +94,10 @@ def banner(runner: Runner) -> None:
         preferred = runner.registry.defaults["dataset"]
         words += f" To run on {preferred}, set its root (see the README)."
     err.print(words, style="bold", markup=False, highlight=False)
+    if len(session.searched.groups) == 1 and runner.config.task == CASE_SEARCH.name and not session.own:
+        complain(
+            f"{session.searched_label} has one group: each candidate is relevant, so all rows reach 100.", "yellow"
+        )
 
 
 def run_units(runner: Runner, units: list[Unit], quiet: bool) -> Outcome:
@@ -244,13 +249,13 @@ def report_command(
         write_masks(checked, folder)
     for path in write_tuning(studies, folder):
         err.print(f"Tuning: {path}", markup=False, highlight=False, soft_wrap=True)
-    if with_trec:
-        _write_trec(evaluations, folder)
     if pages:
         _write_pages(boards, evaluations, runs, pages)
     _show(boards, as_json)
     _warn_unjudged(evaluations)
     err.print(f"Tables and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
+    if with_trec:
+        _write_trec(evaluations, folder)
 
 
 def _write_pages(
@@ -264,13 +269,20 @@ def _write_pages(
 
 
 def _write_trec(evaluations: list[report.Evaluated], folder: Path) -> None:
+    """Write run and qrels files of all evaluations that can have them, then say which ones can't."""
+    problems: dict[str, str] = {}
     for one in evaluations:
         record, ranking, judgments = one.record, one.ranking, one.judgments
         fold = "" if record.protocol.fold is None else f"-fold{record.protocol.fold}"
-        target = folder / "trec" / slug("-".join(record.table))
-        trec.write_qrels(target / f"qrels{fold}-{record.judgments}.txt", judgments())
+        target = folder / "trec" / distinct_slug("-".join(record.table))
         name = f"{slug(record.method.row)}-{slug(record.encoder.name)}-s{record.seed}{fold}-{record.key[:8]}"
-        trec.write_run(target / f"{name}.run", ranking(), judgments(), slug(record.method.row))
+        try:
+            trec.write_qrels(target / f"qrels{fold}-{record.judgments}.txt", judgments())
+            trec.write_run(target / f"{name}.run", ranking(), judgments(), slug(record.method.row))
+        except UserError as error:
+            problems.setdefault(record.dataset.name, str(error))
+    if problems:
+        raise UserError("\n".join(f"{name}: {problem}" for name, problem in problems.items()))
 
 
 def verify_command(config: RunConfig, registry: Registry, as_json: bool) -> int:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import ir_measures
 import numpy as np
 import pytest
 
+from benchmark.commands import _write_trec
 from benchmark.errors import UserError
 from benchmark.evaluation import aggregate, per_query, rank
 from benchmark.protocol import Judgments
+from benchmark.records import DatasetInfo
 from benchmark.trec import write_qrels, write_run
+from tests.report import fakes
 
 # ir_measures' nDCG has linear gains and the discount log2(1 + rank) unless told otherwise.
 REFERENCE = {
@@ -144,3 +148,15 @@ def test_a_folder_that_is_a_file_is_a_sentence_for_the_user(tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(UserError, match="Can't write"):
         write_qrels(tmp_path / "taken" / "qrels.txt", judge([[0, 2]]))
+
+
+def test_ids_that_files_cannot_hold_cost_their_own_files_alone(tmp_path: Path) -> None:
+    spaced = fakes.one(
+        "ours",
+        truth=fakes.judgments(prefix="a b"),
+        dataset=DatasetInfo(name="spaced", fingerprint="f", synthetic=True, citation="c"),
+    )
+    with pytest.raises(UserError, match="^spaced: "):
+        _write_trec([spaced, fakes.one("ours")], tmp_path)
+    assert len(list((tmp_path / "trec").glob("toy-*/*.run"))) == 1
+    assert not list((tmp_path / "trec").glob("spaced*/*.run"))
