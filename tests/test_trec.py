@@ -156,7 +156,7 @@ def test_ids_that_files_cannot_hold_cost_their_own_files_alone(tmp_path: Path) -
         truth=fakes.judgments(prefix="a b"),
         dataset=DatasetInfo(name="spaced", fingerprint="f", synthetic=True, citation="c"),
     )
-    with pytest.raises(UserError, match="^spaced: "):
+    with pytest.raises(UserError, match=r"^spaced: "):
         _write_trec([spaced, fakes.one("ours")], tmp_path)
     assert len(list((tmp_path / "trec").glob("toy-*/*.run"))) == 1
     assert not list((tmp_path / "trec").glob("spaced*/*.run"))
