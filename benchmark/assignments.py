@@ -44,7 +44,7 @@ def write_assignments(settings: Mapping[str, Any], before: str = "") -> Iterator
             yield from write_assignments(value, f"{before}{name}.")
         elif value is not None:
             plain = isinstance(value, str) and PLAIN.fullmatch(value)
-            yield f"{before}{name}={value if plain else json.dumps(value)}"
+            yield f"{before}{name}={value if plain else json.dumps(value, ensure_ascii=False)}"
 
 
 def _toml_value(raw: str) -> Any:

@@ -103,11 +103,11 @@ class Looker:
             from benchmark.adapting import AdaptiveEncoder
             from benchmark.session import Session
 
-            if ":" in self.record.protocol.trained_on:
+            taught = self.record.protocol.trained_on
+            if taught and ":" in f"{taught}{self.record.dataset.name}":
                 raise UserError(
-                    f"{self.record.method.row} learnt on {self.record.protocol.trained_on} and searched "
-                    f"{self.record.dataset.name}; where these folders lie is not stored, so that the run can't be "
-                    "looked at again. Take a run on one data set."
+                    f"{self.record.method.row} learnt on {taught} and searched {self.record.dataset.name}; where these "
+                    "folders lie is not stored, so that the run can't be looked at again. Take a run on one data set."
                 )
             session = Session(run_config(self.record, self.around), self.around.registry)
             if session.encoder.image_fingerprint != self.record.encoder.image_fingerprint:
