@@ -38,7 +38,6 @@ from benchmark.resolve import dataset_name, make_dataset
 from benchmark.runner import Outcome, Runner, Unit
 from benchmark.session import Session
 from benchmark.soundness import common_checks
-from benchmark.store import distinct_slug, slug
 from benchmark.tasks import CASE_SEARCH
 from benchmark.teaching import teach_all
 from benchmark.units import Result
@@ -162,7 +161,7 @@ def _report_run(runner: Runner, outcome: Outcome, as_json: bool) -> None:
         found = report.write_found(chosen, folder)
         err.print(f"The first cases of every query: {found}", markup=False, highlight=False, soft_wrap=True)
         try:
-            _write_trec(chosen, folder)
+            trec.write_all(chosen, folder)
         except UserError as error:  # an id that TREC files can't hold: what was found stands in the other file
             complain(f"No TREC files were written: {error}", "yellow")
     runs = runner.config.runs
@@ -255,7 +254,7 @@ def report_command(
     _warn_unjudged(evaluations)
     err.print(f"Tables and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
     if with_trec:
-        _write_trec(evaluations, folder)
+        trec.write_all(evaluations, folder)
 
 
 def _write_pages(
@@ -266,23 +265,6 @@ def _write_pages(
     folder, registry, cache = pages
     for path in write_pages(boards, evaluations, folder, Surroundings(registry, runs, cache)):
         err.print(f"Page: {path}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _write_trec(evaluations: list[report.Evaluated], folder: Path) -> None:
-    """Write run and qrels files of all evaluations that can have them, then say which ones can't."""
-    problems: dict[str, str] = {}
-    for one in evaluations:
-        record, ranking, judgments = one.record, one.ranking, one.judgments
-        fold = "" if record.protocol.fold is None else f"-fold{record.protocol.fold}"
-        target = folder / "trec" / distinct_slug("-".join(record.table))
-        name = f"{slug(record.method.row)}-{slug(record.encoder.name)}-s{record.seed}{fold}-{record.key[:8]}"
-        try:
-            trec.write_qrels(target / f"qrels{fold}-{record.judgments}.txt", judgments())
-            trec.write_run(target / f"{name}.run", ranking(), judgments(), slug(record.method.row))
-        except UserError as error:
-            problems.setdefault(record.dataset.name, str(error))
-    if problems:
-        raise UserError("\n".join(f"{name}: {problem}" for name, problem in problems.items()))
 
 
 def verify_command(config: RunConfig, registry: Registry, as_json: bool) -> int:

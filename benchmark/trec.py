@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,32 @@ from numpy.typing import NDArray
 from benchmark.errors import UserError
 from benchmark.evaluation import candidate_mask
 from benchmark.files import write_atomic
+from benchmark.store import distinct_slug, slug
 
 if TYPE_CHECKING:  # the protocol imports torch through the interfaces; reading rankings needs none
     from benchmark.protocol import Judgments
+    from benchmark.report.table import Evaluated
+
+
+def write_all(evaluations: Iterable[Evaluated], folder: Path) -> None:
+    """Write ``folder``/trec/TABLE/*.run and the qrels beside them, of all evaluations that can have them.
+
+    Raises:
+        UserError: some can't, which are named by data set; the others are written.
+    """
+    problems: dict[str, str] = {}
+    for one in evaluations:
+        record, ranking, judgments = one.record, one.ranking, one.judgments
+        fold = "" if record.protocol.fold is None else f"-fold{record.protocol.fold}"
+        target = folder / "trec" / distinct_slug("-".join(record.table))
+        name = f"{slug(record.method.row)}-{slug(record.encoder.name)}-s{record.seed}{fold}-{record.key[:8]}"
+        try:
+            write_qrels(target / f"qrels{fold}-{record.judgments}.txt", judgments())
+            write_run(target / f"{name}.run", ranking(), judgments(), slug(record.method.row))
+        except UserError as error:
+            problems.setdefault(record.dataset.name, str(error))
+    if problems:
+        raise UserError("\n".join(f"{name}: {problem}" for name, problem in problems.items()))
 
 
 def write_run(path: Path, ranking: NDArray[np.uint16], judgments: Judgments, tag: str) -> None:

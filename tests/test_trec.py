@@ -9,12 +9,11 @@ import ir_measures
 import numpy as np
 import pytest
 
-from benchmark.commands import _write_trec
 from benchmark.errors import UserError
 from benchmark.evaluation import aggregate, per_query, rank
 from benchmark.protocol import Judgments
 from benchmark.records import DatasetInfo
-from benchmark.trec import write_qrels, write_run
+from benchmark.trec import write_all, write_qrels, write_run
 from tests.report import fakes
 
 # ir_measures' nDCG has linear gains and the discount log2(1 + rank) unless told otherwise.
@@ -157,6 +156,6 @@ def test_ids_that_files_cannot_hold_cost_their_own_files_alone(tmp_path: Path) -
         dataset=DatasetInfo(name="spaced", fingerprint="f", synthetic=True, citation="c"),
     )
     with pytest.raises(UserError, match=r"^spaced: "):
-        _write_trec([spaced, fakes.one("ours")], tmp_path)
+        write_all([spaced, fakes.one("ours")], tmp_path)
     assert len(list((tmp_path / "trec").glob("toy-*/*.run"))) == 1
     assert not list((tmp_path / "trec").glob("spaced*/*.run"))
